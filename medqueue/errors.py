@@ -1,0 +1,112 @@
+"""Every error that medqueue raises on purpose: a stable code, and a message that names the cure."""
+
+from typing import ClassVar
+
+
+class MedqueueError(Exception):
+    """Base of all errors here. `code` appears in results, HTTP problems and failure lists.
+
+    A message never holds patient data or report text: it may be logged and shown.
+    """
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class ConfigurationError(MedqueueError):
+    """A setting is wrong or unknown."""
+
+    code = "configuration"
+
+
+class UnavailableError(MedqueueError):
+    """Something that medqueue needs is away for now; trying again later may help."""
+
+    code = "unavailable"
+
+
+class OutOfResourcesError(UnavailableError):
+    """A door cannot accept now: the disk or the backlog is at its limit. The sender retries."""
+
+    code = "out-of-resources"
+
+
+class RefusedInputError(MedqueueError):
+    """A door can never accept this input. Subclasses say why."""
+
+    code = "refused"
+
+
+class NotDicomError(RefusedInputError):
+    """The bytes cannot be understood as a DICOM data set."""
+
+    code = "not-dicom"
+
+
+class IdentityError(RefusedInputError):
+    """A UID that the object must have is missing, malformed or contradicts the request."""
+
+    code = "identity"
+
+
+class TooLargeError(RefusedInputError):
+    """The input is beyond the limit of the door."""
+
+    code = "too-large"
+
+
+class IdempotencyConflictError(RefusedInputError):
+    """The same idempotency key or report id came before with other content."""
+
+    code = "idempotency-conflict"
+
+
+class NotFoundError(MedqueueError):
+    """Nothing is known under this identifier."""
+
+    code = "not-found"
+
+
+class TransitionError(MedqueueError):
+    """The work is not in a state from which this may be done."""
+
+    code = "transition"
+
+
+class LeaseLostError(MedqueueError):
+    """The lease ran out and the work belongs to someone else; nothing was written."""
+
+    code = "lease-lost"
+
+
+class WorkError(MedqueueError):
+    """Work on one input failed for good: it ends as a `failed` result with this code."""
+
+    code = "work"
+
+
+class UndecodableError(WorkError):
+    """The pixel data cannot be decoded."""
+
+    code = "undecodable"
+
+
+class UnsupportedInputError(WorkError):
+    """The input is of a form that this version cannot prepare."""
+
+    code = "unsupported-input"
+
+
+class ModelError(WorkError):
+    """A model failed on this input."""
+
+    code = "model"
+
+
+class PackageError(MedqueueError):
+    """A model package is refused: its manifest, hash or format is wrong."""
+
+    code = "package"

@@ -1,0 +1,1 @@
+"""The values that cross medqueue's borders: plain, validated, without I/O."""

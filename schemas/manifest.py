@@ -1,0 +1,104 @@
+"""The manifest of a model package: what it is, what it takes, and how it is prepared."""
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from schemas.finding import Code
+from schemas.result import ModelReference, ResultKind
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Version = Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.]+)?$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Accepts(_Strict):
+    """Which inputs the model was made for; anything else is skipped with the reason."""
+
+    modalities: tuple[str, ...] = ()
+    sop_classes: tuple[str, ...] = ()
+    body_parts: tuple[str, ...] = ()
+    """Body Part Examined values; an input without one passes, since many senders leave it out."""
+    excluded_views: tuple[str, ...] = ()
+    """View Position values that the model has never seen, such as `LL` for a chest model."""
+    languages: tuple[str, ...] = ()
+
+
+class ImagePreparation(_Strict):
+    """Pixels to tensor. Part of the model: another way of resizing loses images."""
+
+    modality_lut: bool = True
+    voi: Literal["header-or-range", "range"] = "header-or-range"
+    invert_monochrome1: bool = True
+    crop: Literal["centre-square", "none"] = "centre-square"
+    size: tuple[int, int]
+    """Rows, columns."""
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    mean: float
+    std: float
+    """Of 8-bit values scaled to 0..1: tensor = (value / 255 - mean) / std."""
+
+
+class Label(_Strict):
+    """One output of the model."""
+
+    name: str
+    code: Code | None = None
+    threshold: float = Field(default=0.5, ge=0, le=1)
+
+
+class Engine(StrEnum):
+    """How the weights are run."""
+
+    TORCH = "torch"
+    RULES = "rules"
+
+
+class Resources(_Strict):
+    """What the model needs while it is loaded."""
+
+    memory_mib: int = Field(default=64, gt=0)
+    max_batch: int = Field(default=32, gt=0)
+
+
+class Manifest(_Strict):
+    """`manifest.toml` of a model package."""
+
+    name: Name
+    version: Version
+    kind: ResultKind
+    engine: Engine
+    architecture: str
+    """Name in the registry of architectures, or of the rule labeler."""
+    parameters: dict[str, int | float | str | bool] = {}
+    weights: str
+    """File name inside the package folder, without a path."""
+    sha256: Sha256
+    """Of the weights file."""
+    accepts: Accepts
+    preparation: ImagePreparation | None = None
+    labels: tuple[Label, ...] = ()
+    temperature: float = Field(default=1.0, gt=0)
+    """Logits are divided by it before the sigmoid (Guo et al. 2017)."""
+    resources: Resources = Resources()
+    intended_use: str
+    cleared_for_clinical_use: bool = False
+    licence: str
+    data_provenance: str
+    released: date
+
+    def reference(self) -> ModelReference:
+        """Return what a result says about the model."""
+        return ModelReference(
+            name=self.name,
+            version=self.version,
+            sha256=self.sha256,
+            intended_use=self.intended_use,
+            cleared_for_clinical_use=self.cleared_for_clinical_use,
+        )

@@ -1,0 +1,35 @@
+"""A report text as it comes through a door."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from schemas.identifiers import Uid
+
+MAX_TEXT_CHARACTERS = 200_000
+"""Far above any radiology report; below what could hurt a worker."""
+
+ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
+
+
+class ReportSubmission(BaseModel):
+    """The body of `POST /reports`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)
+    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[A-Za-z]{2,4})?$")] | None = None
+    accession_number: ShortText | None = None
+    study_instance_uid: Uid | None = None
+    patient_id: ShortText | None = None
+    report_id: ShortText | None = None
+    urgent: bool = False
+
+    @field_validator("text")
+    @classmethod
+    def _text_says_something(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("the text is blank")
+        if "\x00" in text:
+            raise ValueError("the text holds a NUL character")
+        return text

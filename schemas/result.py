@@ -1,0 +1,79 @@
+"""A result as every reader gets it: over HTTP, SQL and the command line."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from schemas.finding import Finding
+
+
+class ResultKind(StrEnum):
+    """What was diagnosed: images or a report text."""
+
+    IMAGE = "image"
+    TEXT = "text"
+
+
+class ResultStatus(StrEnum):
+    """How the work on one input ended. Every status is terminal."""
+
+    FINAL = "final"
+    AMENDED = "amended"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class ModelReference(BaseModel):
+    """Which model said it. `sha256` is that of its weights or rules."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    name: str
+    version: str
+    sha256: str
+    intended_use: str = ""
+    cleared_for_clinical_use: bool = False
+
+
+class ResultError(BaseModel):
+    """Why there is no diagnosis: a stable code, and a sentence without patient data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    code: str
+    detail: str
+
+
+class Outcome(BaseModel):
+    """What a worker concludes about one input; the ledger makes a result of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    status: ResultStatus
+    model: ModelReference
+    sop_instance_uids: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    error: ResultError | None = None
+
+
+class Result(BaseModel):
+    """One row of the results feed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seq: int
+    id: str
+    kind: ResultKind
+    status: ResultStatus
+    study_instance_uid: str | None
+    series_instance_uid: str | None
+    sop_instance_uids: tuple[str, ...]
+    accession_number: str | None
+    patient_id: str | None
+    report_id: str | None
+    model: ModelReference
+    findings: tuple[Finding, ...]
+    error: ResultError | None
+    received_at: datetime
+    completed_at: datetime
