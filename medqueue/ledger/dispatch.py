@@ -1,0 +1,153 @@
+"""Dispatch: what the relay reads and marks - work to publish, leases that ran out."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
+
+from medqueue.ledger import models, work
+from medqueue.ledger.engine import Ledger
+from medqueue.ledger.tables import work as work_table
+from schemas.result import Outcome, ResultError, ResultStatus
+from schemas.work import Priority, Stage, WorkState, WorkToPublish
+
+SILENCE_SECONDS = 5.0
+"""Published work that nobody claimed for so long may have been lost by the broker."""
+MAX_SILENCE_SECONDS = 300.0
+"""The wait doubles with every publication of a row, up to this."""
+
+WORKER_LOST = ResultError(
+    code="worker-lost",
+    detail="every worker that tried this input died or went silent; "
+    "requeue it once the cause is mended",
+)
+
+
+def take_unpublished(ledger: Ledger, *, limit: int, now: datetime) -> list[WorkToPublish]:
+    """Mark due work that has no message in the broker as published, and return it, urgent first."""
+    never = and_(_is_due(now), work_table.c.published_at.is_(None))
+    return _take(ledger, never, limit, now)
+
+
+def take_silent(
+    ledger: Ledger, *, stage: Stage, priority: Priority, limit: int, now: datetime
+) -> list[WorkToPublish]:
+    """Mark published work of one queue that nobody claimed as published again, and return it."""
+    silence = case(
+        *(
+            (
+                work_table.c.publications == count,
+                now - timedelta(seconds=min(SILENCE_SECONDS * 2 ** (count - 1), 300.0)),
+            )
+            for count in range(1, 8)
+        ),
+        else_=now - timedelta(seconds=MAX_SILENCE_SECONDS),
+    )
+    silent = and_(
+        _is_due(now),
+        work_table.c.stage == stage,
+        work_table.c.priority == priority,
+        work_table.c.published_at <= silence,
+    )
+    return _take(ledger, silent, limit, now)
+
+
+def unpublish(ledger: Ledger, ids: Sequence[str]) -> None:
+    """Take back the mark from work whose message did not reach the broker."""
+    with ledger.write() as connection:
+        connection.execute(
+            update(work_table)
+            .where(work_table.c.id.in_(ids), work_table.c.state == WorkState.PENDING)
+            .values(published_at=None)
+        )
+
+
+def waiting(ledger: Ledger, *, now: datetime) -> dict[tuple[Stage, Priority], int]:
+    """Count, for each queue, the due work that is said to have a message in the broker."""
+    statement = (
+        select(work_table.c.stage, work_table.c.priority, func.count())
+        .where(_is_due(now), work_table.c.published_at.is_not(None))
+        .group_by(work_table.c.stage, work_table.c.priority)
+    )
+    with ledger.read() as connection:
+        rows = connection.execute(statement).all()
+    return {(Stage(stage), Priority(priority)): count for stage, priority, count in rows}
+
+
+def end_expired_leases(ledger: Ledger, *, now: datetime) -> int:
+    """Free the work of workers that died or went silent; fail what no attempt is left for.
+
+    Returns:
+        How many leases had run out.
+    """
+    expired = and_(work_table.c.state == WorkState.RUNNING, work_table.c.lease_until < now)
+    with ledger.read() as connection:
+        any_expired = connection.execute(select(work_table.c.id).where(expired).limit(1)).first()
+    if any_expired is None:
+        return 0
+    with ledger.write() as connection:
+        freed = connection.execute(
+            update(work_table)
+            .where(expired, work_table.c.attempts < work_table.c.max_attempts)
+            .values(
+                state=WorkState.PENDING,
+                lease_until=None,
+                published_at=None,
+                publications=0,
+                next_try_at=now,
+                error_code=WORKER_LOST.code,
+            )
+        ).rowcount
+        return freed + _fail_exhausted(connection, expired, now)
+
+
+def _fail_exhausted(connection: Connection, expired: ColumnElement[bool], now: datetime) -> int:
+    rows = connection.execute(
+        update(work_table)
+        .where(expired)
+        .values(
+            state=WorkState.FAILED,
+            lease_until=None,
+            finished_at=now,
+            error_code=WORKER_LOST.code,
+            error_detail=WORKER_LOST.detail,
+        )
+        .returning(work_table)
+    ).all()
+    for row in rows:
+        manifest = models.find(connection, row.model_name, row.model_version)
+        outcome = Outcome(
+            status=ResultStatus.FAILED, model=manifest.reference(), error=WORKER_LOST
+        )
+        work.append_result(connection, row, outcome, now=now)
+    return len(rows)
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    return and_(work_table.c.state == WorkState.PENDING, work_table.c.next_try_at <= now)
+
+
+def _take(
+    ledger: Ledger, condition: ColumnElement[bool], limit: int, now: datetime
+) -> list[WorkToPublish]:
+    chosen = (
+        select(work_table.c.id)
+        .where(or_(condition))
+        .order_by(work_table.c.priority.desc(), work_table.c.created_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    with ledger.read() as connection:
+        if connection.execute(chosen.with_for_update(None)).first() is None:
+            return []
+    with ledger.write() as connection:
+        rows = connection.execute(
+            update(work_table)
+            .where(work_table.c.id.in_(chosen))
+            .values(published_at=now, publications=work_table.c.publications + 1)
+            .returning(
+                work_table.c.id, work_table.c.stage, work_table.c.priority, work_table.c.created_at
+            )
+        ).all()
+    rows = sorted(rows, key=lambda row: (-row.priority, row.created_at))
+    return [WorkToPublish(row.id, Stage(row.stage), Priority(row.priority)) for row in rows]

@@ -1,0 +1,114 @@
+"""Opening the ledger, and its two kinds of transaction."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from medqueue.errors import ConfigurationError
+from medqueue.ledger.bell import Ear, PipeEar, PostgresEar, ring_pipe, take_ring
+
+_BUSY_TIMEOUT_MS = 30_000
+"""How long a writer waits for another on SQLite. Shorter, and a slow disk makes work fail."""
+
+
+class Ledger:
+    """A database of studies, reports, work and results. One per process; threads may share it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.is_sqlite = engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that sees one state of the ledger and writes nothing."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction that is durable when the block ends, and undone if it raises.
+
+        On SQLite it takes the write lock at once: a transaction that reads first and writes
+        later would be refused when another process wrote in between.
+        """
+        with self.engine.connect() as connection:
+            connection = connection.execution_options(medqueue_write=True)  # noqa: PLW2901
+            with connection.begin():
+                yield connection
+            if take_ring(connection):
+                ring_pipe(self._pipe)
+
+    def listen(self) -> Ear:
+        """Return an ear for the bell that `bell.ring` rings."""
+        if self.is_sqlite:
+            return PipeEar(self._pipe)
+        url = self.engine.url.set(drivername="postgresql")
+        return PostgresEar(url.render_as_string(hide_password=False))
+
+    @property
+    def _pipe(self) -> Path:
+        return Path(f"{self.engine.url.database}.bell")
+
+    def close(self) -> None:
+        """Close every connection; a fork must not share them."""
+        self.engine.dispose()
+
+
+def open_ledger(url: str) -> Ledger:
+    """Connect to the ledger at a SQLAlchemy URL, SQLite or PostgreSQL.
+
+    Raises:
+        ConfigurationError: the URL is not one of a database that medqueue supports.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+            return Ledger(create_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20))
+        if parsed.get_backend_name() == "sqlite":
+            return Ledger(_open_sqlite(url, parsed.database))
+    except (ArgumentError, NoSuchModuleError):
+        pass
+    raise ConfigurationError(
+        "MEDQUEUE_DATABASE_URL: give a URL like postgresql+psycopg://user@host/name, "
+        "or leave it unset for SQLite in the data folder."
+    )
+
+
+def _open_sqlite(url: str, database: str | None) -> Engine:
+    if database:
+        Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+        # The driver's own transaction handling would commit behind our back.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        # FULL, not NORMAL: what a door has accepted must survive a power cut.
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        options: dict[str, Any] = dict(connection.get_execution_options())
+        kind = "IMMEDIATE" if options.get("medqueue_write") else "DEFERRED"
+        connection.exec_driver_sql(f"BEGIN {kind}")
+
+    return engine
+
+
+def insert_if_new(connection: Connection, table: Table, row: dict[str, Any]) -> Insert:
+    """Return the statement that inserts a row unless a unique key has it already."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table).values(row).on_conflict_do_nothing()
+    return sqlite.insert(table).values(row).on_conflict_do_nothing()

@@ -1,0 +1,196 @@
+"""Intake: the record without which a door may not say 'success'."""
+
+import hashlib
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select, update
+
+from medqueue.errors import IdempotencyConflictError
+from medqueue.ledger import audit, bell, planning
+from medqueue.ledger.engine import insert_if_new
+from medqueue.ledger.tables import instances, reports, series, studies
+from schemas.identifiers import new_id
+from schemas.report import ReportSubmission, guess_language
+from schemas.study import Disposition, InstanceHeader, StoredInstance, StudyState
+from schemas.work import Priority
+
+
+def record_instance(
+    connection: Connection,
+    header: InstanceHeader,
+    stored: StoredInstance,
+    *,
+    calling_ae: str,
+    now: datetime,
+) -> Disposition | None:
+    """Record an instance whose bytes are durable, and open or reopen its study.
+
+    Returns:
+        What became of it, or None if the very same instance is there already: then nothing
+        changes, and the stored bytes are a second copy that the caller may drop.
+    """
+    study_id = _open_study(connection, header, calling_ae, now)
+    digests = connection.execute(
+        select(instances.c.sha256).where(instances.c.sop_instance_uid == header.sop_instance_uid)
+    ).scalars()
+    known = set(digests)
+    if stored.sha256 in known:
+        connection.execute(
+            update(studies)
+            .where(studies.c.id == study_id)
+            .values(duplicates=studies.c.duplicates + 1)
+        )
+        return None
+    disposition = Disposition.CONFLICT if known else Disposition.KEPT
+    connection.execute(
+        insert(instances).values(
+            id=new_id(),
+            series_id=_open_series(connection, study_id, header, now),
+            sop_instance_uid=header.sop_instance_uid,
+            sop_class_uid=header.sop_class_uid,
+            transfer_syntax_uid=header.transfer_syntax_uid,
+            sha256=stored.sha256,
+            size=stored.size,
+            path=stored.path,
+            disposition=disposition,
+            body_part=header.body_part,
+            view_position=header.view_position,
+            instance_number=header.instance_number,
+            received_at=now,
+        )
+    )
+    connection.execute(
+        update(studies)
+        .where(studies.c.id == study_id)
+        .values(state=StudyState.RECEIVING, last_instance_at=now)
+    )
+    if disposition is Disposition.CONFLICT:
+        audit.record(
+            connection,
+            now=now,
+            actor=calling_ae,
+            action="instance-conflict",
+            subject_id=study_id,
+            detail="other content came under a SOP Instance UID that is taken; kept and flagged",
+        )
+    bell.ring(connection)
+    return disposition
+
+
+def _open_study(
+    connection: Connection, header: InstanceHeader, calling_ae: str, now: datetime
+) -> str:
+    """Return the study's id, made if new, holding its row until the transaction ends.
+
+    The lock keeps two associations of one study, and the closing of it, in a row.
+    """
+    find = (
+        select(studies.c.id, studies.c.priority)
+        .where(studies.c.study_instance_uid == header.study_instance_uid)
+        .with_for_update()
+    )
+    found = connection.execute(find).one_or_none()
+    if found is None:
+        row = {
+            "id": new_id(),
+            "study_instance_uid": header.study_instance_uid,
+            "patient_id": header.patient_id,
+            "accession_number": header.accession_number,
+            "calling_ae": calling_ae,
+            "state": StudyState.RECEIVING,
+            "priority": header.priority,
+            "received_at": now,
+            "last_instance_at": now,
+        }
+        connection.execute(insert_if_new(connection, studies, row))
+        found = connection.execute(find).one()
+    if header.priority > found.priority:
+        connection.execute(
+            update(studies).where(studies.c.id == found.id).values(priority=header.priority)
+        )
+    study_id: str = found.id
+    return study_id
+
+
+def _open_series(
+    connection: Connection, study_id: str, header: InstanceHeader, now: datetime
+) -> str:
+    find = select(series.c.id).where(
+        series.c.study_id == study_id,
+        series.c.series_instance_uid == header.series_instance_uid,
+    )
+    series_id: str | None = connection.execute(find).scalar()
+    if series_id is None:
+        series_id = new_id()
+        connection.execute(
+            insert(series).values(
+                id=series_id,
+                study_id=study_id,
+                series_instance_uid=header.series_instance_uid,
+                modality=header.modality,
+                received_at=now,
+            )
+        )
+    return series_id
+
+
+def record_report(
+    connection: Connection,
+    submission: ReportSubmission,
+    *,
+    source: str,
+    idempotency_key: str | None,
+    max_attempts: int,
+    now: datetime,
+) -> str:
+    """Record a report text and the work on it; return its id.
+
+    The same report id or idempotency key with the same content is the same report: its id comes
+    back and nothing changes. A report id with other content is a correction, the next version.
+
+    Raises:
+        IdempotencyConflictError: the idempotency key came before with other content.
+    """
+    digest = hashlib.sha256(submission.model_dump_json().encode()).hexdigest()
+    if idempotency_key is not None:
+        same_key = connection.execute(
+            select(reports.c.id, reports.c.sha256).where(
+                reports.c.idempotency_key == idempotency_key
+            )
+        ).one_or_none()
+        if same_key is not None:
+            if same_key.sha256 != digest:
+                raise IdempotencyConflictError(
+                    "this Idempotency-Key came before with other content; use a new key"
+                )
+            return str(same_key.id)
+    version = 1
+    if submission.report_id is not None:
+        latest = connection.execute(
+            select(reports.c.id, reports.c.sha256, reports.c.version)
+            .where(reports.c.report_id == submission.report_id)
+            .order_by(reports.c.version.desc())
+            .limit(1)
+        ).one_or_none()
+        if latest is not None:
+            if latest.sha256 == digest:
+                return str(latest.id)
+            version = latest.version + 1
+    row = {
+        "id": new_id(),
+        "report_id": submission.report_id,
+        "version": version,
+        "accession_number": submission.accession_number,
+        "study_instance_uid": submission.study_instance_uid,
+        "patient_id": submission.patient_id,
+        "language": submission.language or guess_language(submission.text),
+        "text": submission.text,
+        "sha256": digest,
+        "source": source,
+        "priority": Priority.URGENT if submission.urgent else Priority.ROUTINE,
+        "idempotency_key": idempotency_key,
+        "received_at": now,
+    }
+    connection.execute(insert(reports).values(row))
+    planning.plan_report(connection, row, max_attempts=max_attempts, now=now)
+    return str(row["id"])

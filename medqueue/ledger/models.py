@@ -1,0 +1,83 @@
+"""Model versions as the ledger knows them, and which of them are released."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, select, update
+
+from medqueue.errors import NotFoundError, PackageError
+from medqueue.ledger import audit
+from medqueue.ledger.engine import insert_if_new
+from medqueue.ledger.tables import models
+from schemas.manifest import Manifest
+from schemas.result import ResultKind
+
+
+def register(connection: Connection, manifest: Manifest, *, now: datetime) -> None:
+    """Make a model version known; the first version of a name is released at once.
+
+    Raises:
+        PackageError: the same name and version is known with other weights.
+    """
+    row = {
+        "name": manifest.name,
+        "version": manifest.version,
+        "sha256": manifest.sha256,
+        "manifest": manifest.model_dump(mode="json"),
+        "released": False,
+        "registered_at": now,
+    }
+    connection.execute(insert_if_new(connection, models, row))
+    known = connection.execute(
+        select(models.c.sha256).where(
+            models.c.name == manifest.name, models.c.version == manifest.version
+        )
+    ).scalar_one()
+    if known != manifest.sha256:
+        raise PackageError(
+            f"{manifest.name} {manifest.version} is known with other weights; "
+            "a version never changes: give the package a new version"
+        )
+    any_released = connection.execute(
+        select(models.c.version).where(models.c.name == manifest.name, models.c.released)
+    ).first()
+    if any_released is None:
+        release(connection, manifest.name, manifest.version, actor="medqueue", now=now)
+
+
+def release(connection: Connection, name: str, version: str, *, actor: str, now: datetime) -> None:
+    """Make one version of a model the one that new inputs go to.
+
+    Raises:
+        NotFoundError: this version is not registered.
+    """
+    this_name = models.c.name == name
+    connection.execute(update(models).where(this_name, models.c.released).values(released=False))
+    changed = connection.execute(
+        update(models).where(this_name, models.c.version == version).values(released=True)
+    )
+    if changed.rowcount == 0:
+        raise NotFoundError(f"model {name} {version} is not registered; see: medqueue models list")
+    audit.record(connection, now=now, actor=actor, action="release", detail=f"{name} {version}")
+
+
+def released(connection: Connection, kind: ResultKind) -> list[Manifest]:
+    """Return the manifests of the released models of one kind, by name."""
+    rows = connection.execute(
+        select(models.c.manifest).where(models.c.released).order_by(models.c.name)
+    ).scalars()
+    manifests = [Manifest.model_validate(row) for row in rows]
+    return [manifest for manifest in manifests if manifest.kind is kind]
+
+
+def find(connection: Connection, name: str, version: str) -> Manifest:
+    """Return the manifest of one registered version.
+
+    Raises:
+        NotFoundError: it is not registered.
+    """
+    row = connection.execute(
+        select(models.c.manifest).where(models.c.name == name, models.c.version == version)
+    ).scalar()
+    if row is None:
+        raise NotFoundError(f"model {name} {version} is not registered; see: medqueue models list")
+    return Manifest.model_validate(row)

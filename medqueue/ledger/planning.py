@@ -1,0 +1,183 @@
+"""Planning: which released models an input goes to, as work, or why it goes to none."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from medqueue import __version__
+from medqueue.ledger import bell, models, results
+from medqueue.ledger.engine import insert_if_new
+from medqueue.ledger.tables import instances, series, work
+from schemas.acceptance import image_refusal, text_refusal
+from schemas.identifiers import new_id
+from schemas.manifest import Manifest
+from schemas.result import ModelReference, Outcome, ResultError, ResultKind, ResultStatus
+from schemas.study import Disposition
+from schemas.work import Stage, WorkState
+
+ROUTER = "medqueue-router"
+"""Stands as the model in a result that no model gave."""
+
+
+def plan_series(
+    connection: Connection, series_id: str, *, priority: int, max_attempts: int, now: datetime
+) -> None:
+    """Create the work on one series, or its `skipped` result when no model takes it.
+
+    Planning again changes nothing unless the content has changed: the digest of the instances
+    is part of the key of work and results.
+    """
+    kept = kept_instances(connection, series_id)
+    released = models.released(connection, ResultKind.IMAGE)
+    reasons = []
+    planned = False
+    for manifest in released:
+        fitting, refusal = fitting_instances(manifest, kept)
+        if fitting:
+            digest = digest_of(row.sha256 for row in fitting)
+            _add_work(
+                connection,
+                Stage.PREPARE_SERIES,
+                series_id,
+                digest,
+                manifest,
+                priority=priority,
+                max_attempts=max_attempts,
+                now=now,
+            )
+            planned = True
+        elif refusal is not None:
+            reasons.append(f"{manifest.name} {manifest.version}: {refusal.detail}")
+    if not planned:
+        error = _no_model(reasons) if kept else _NO_KEPT_INSTANCE
+        outcome = Outcome(
+            status=ResultStatus.SKIPPED,
+            model=_router(released),
+            sop_instance_uids=tuple(row.sop_instance_uid for row in kept),
+            error=error,
+        )
+        digest = digest_of(row.sha256 for row in kept)
+        results.append(connection, ResultKind.IMAGE, series_id, digest, outcome, now=now)
+
+
+def plan_report(
+    connection: Connection, report: Mapping[str, Any], *, max_attempts: int, now: datetime
+) -> None:
+    """Create the work on one report text, or its `skipped` result when no model reads it."""
+    released = models.released(connection, ResultKind.TEXT)
+    refusals = {
+        manifest: text_refusal(manifest.accepts, language=report["language"])
+        for manifest in released
+    }
+    fitting = [manifest for manifest, refusal in refusals.items() if refusal is None]
+    for manifest in fitting:
+        _add_work(
+            connection,
+            Stage.DIAGNOSE_REPORT,
+            report["id"],
+            report["sha256"],
+            manifest,
+            priority=report["priority"],
+            max_attempts=max_attempts,
+            now=now,
+        )
+    if not fitting:
+        error = _no_model(
+            f"{manifest.name} {manifest.version}: {refusal.detail}"
+            for manifest, refusal in refusals.items()
+            if refusal is not None
+        )
+        outcome = Outcome(status=ResultStatus.SKIPPED, model=_router(released), error=error)
+        results.append(
+            connection, ResultKind.TEXT, report["id"], report["sha256"], outcome, now=now
+        )
+
+
+def kept_instances(connection: Connection, series_id: str) -> Sequence[Row[Any]]:
+    """Return the instances of a series that count, in the order of the series."""
+    return connection.execute(
+        select(instances, series.c.modality)
+        .join(series, series.c.id == instances.c.series_id)
+        .where(
+            instances.c.series_id == series_id,
+            instances.c.disposition == Disposition.KEPT,
+        )
+        .order_by(instances.c.instance_number, instances.c.sop_instance_uid)
+    ).all()
+
+
+def fitting_instances(
+    manifest: Manifest, rows: Sequence[Row[Any]]
+) -> tuple[list[Row[Any]], ResultError | None]:
+    """Return the instances a model was made for, and why the last of the others is not."""
+    fitting, last_refusal = [], None
+    for row in rows:
+        refusal = image_refusal(
+            manifest.accepts,
+            modality=row.modality,
+            sop_class_uid=row.sop_class_uid,
+            body_part=row.body_part,
+            view_position=row.view_position,
+        )
+        if refusal is None:
+            fitting.append(row)
+        else:
+            last_refusal = refusal
+    return fitting, last_refusal
+
+
+def digest_of(digests: Iterable[str]) -> str:
+    """Return one digest for a set of contents, whatever order they came in."""
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+
+
+def _add_work(
+    connection: Connection,
+    stage: Stage,
+    subject_id: str,
+    digest: str,
+    manifest: Manifest,
+    *,
+    priority: int,
+    max_attempts: int,
+    now: datetime,
+) -> None:
+    row = {
+        "id": new_id(),
+        "stage": stage,
+        "subject_id": subject_id,
+        "input_digest": digest,
+        "model_name": manifest.name,
+        "model_version": manifest.version,
+        "state": WorkState.PENDING,
+        "priority": priority,
+        "max_attempts": max_attempts,
+        "next_try_at": now,
+        "created_at": now,
+    }
+    connection.execute(insert_if_new(connection, work, row))
+    bell.ring(connection)
+
+
+_NO_KEPT_INSTANCE = ResultError(
+    code="only-conflicts",
+    detail="every object of this series conflicts with one that came before under the same UID",
+)
+
+
+def _no_model(reasons: Iterable[str]) -> ResultError:
+    listed = "; ".join(reasons) or "no model of this kind is released"
+    return ResultError(code="no-model-applies", detail=listed)
+
+
+def _router(considered: Sequence[Manifest]) -> ModelReference:
+    names = "\n".join(f"{m.name} {m.version} {m.sha256}" for m in considered)
+    return ModelReference(
+        name=ROUTER,
+        version=__version__,
+        sha256=hashlib.sha256(names.encode()).hexdigest(),
+        intended_use="Chooses the models for an input by its header; gives no diagnosis.",
+    )

@@ -1,0 +1,119 @@
+"""Writing results: one row for each input and model version, numbered in order of commit."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, text
+
+from medqueue.ledger.engine import insert_if_new
+from medqueue.ledger.tables import reports, results, series, studies
+from schemas.identifiers import new_id
+from schemas.result import Outcome, ResultKind, ResultStatus
+
+_FEED_LOCK = 0x6D65_6471
+"""Key of the advisory lock that PostgreSQL's writers of results share ('medq')."""
+
+
+def append(
+    connection: Connection,
+    kind: ResultKind,
+    subject_id: str,
+    input_digest: str,
+    outcome: Outcome,
+    *,
+    now: datetime,
+    round_: int = 0,
+) -> None:
+    """Append a result to the feed, unless this input has one by this model version.
+
+    Must come last in its transaction: on PostgreSQL it holds, until the commit, the lock that
+    makes `seq` follow the order of commits. Without it a reader that has seen number 8 would
+    never see a number 7 whose transaction commits later.
+
+    Args:
+        connection: the transaction that also ends the work.
+        kind: what was diagnosed.
+        subject_id: id of the series or the report.
+        input_digest: digest of the content that was diagnosed.
+        outcome: what the worker concluded.
+        now: time of completion.
+        round_: how often the work was requeued by a person; a new round may give a new result.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _FEED_LOCK})
+    identity = _identify(connection, kind, subject_id)
+    row = {
+        "id": new_id(),
+        "kind": kind,
+        "status": _status(connection, subject_id, input_digest, outcome, identity),
+        "subject_id": subject_id,
+        "input_digest": input_digest,
+        "round": round_,
+        "study_instance_uid": identity.study_instance_uid,
+        "series_instance_uid": identity.series_instance_uid,
+        "sop_instance_uids": list(outcome.sop_instance_uids),
+        "accession_number": identity.accession_number,
+        "patient_id": identity.patient_id,
+        "report_id": identity.report_id,
+        "model_name": outcome.model.name,
+        "model_version": outcome.model.version,
+        "model": outcome.model.model_dump(mode="json"),
+        "findings": [finding.model_dump(mode="json") for finding in outcome.findings],
+        "error": outcome.error.model_dump(mode="json") if outcome.error else None,
+        "received_at": identity.received_at,
+        "completed_at": now,
+    }
+    connection.execute(insert_if_new(connection, results, row))
+
+
+def _identify(connection: Connection, kind: ResultKind, subject_id: str) -> Row[Any]:
+    """Return what readers know the input by."""
+    if kind is ResultKind.TEXT:
+        statement = select(
+            reports.c.study_instance_uid,
+            text("NULL AS series_instance_uid"),
+            reports.c.accession_number,
+            reports.c.patient_id,
+            text("COALESCE(report_id, id) AS report_id"),
+            reports.c.received_at,
+            reports.c.version,
+        ).where(reports.c.id == subject_id)
+    else:
+        statement = (
+            select(
+                studies.c.study_instance_uid,
+                series.c.series_instance_uid,
+                studies.c.accession_number,
+                studies.c.patient_id,
+                text("NULL AS report_id"),
+                series.c.received_at,
+                text("1 AS version"),
+            )
+            .join(studies, studies.c.id == series.c.study_id)
+            .where(series.c.id == subject_id)
+        )
+    return connection.execute(statement).one()
+
+
+def _status(
+    connection: Connection,
+    subject_id: str,
+    input_digest: str,
+    outcome: Outcome,
+    identity: Row[Any],
+) -> ResultStatus:
+    """Return `amended` instead of `final` where other content was diagnosed before."""
+    if outcome.status is not ResultStatus.FINAL:
+        return outcome.status
+    earlier = connection.execute(
+        select(results.c.seq)
+        .where(
+            results.c.subject_id == subject_id,
+            results.c.model_name == outcome.model.name,
+            results.c.input_digest != input_digest,
+            results.c.status.in_([ResultStatus.FINAL, ResultStatus.AMENDED]),
+        )
+        .limit(1)
+    ).first()
+    corrected = identity.version > 1
+    return ResultStatus.AMENDED if earlier or corrected else ResultStatus.FINAL

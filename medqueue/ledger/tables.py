@@ -1,0 +1,247 @@
+"""The tables of the ledger. A table of names, so it may be long."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+
+class Timestamp(TypeDecorator[datetime]):
+    """An instant in UTC.
+
+    PostgreSQL keeps `timestamptz`; SQLite, which has no such type, keeps RFC 3339 text of fixed
+    width, so that it sorts as time does and an integrator can read it.
+    """
+
+    impl = String(27)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(DateTime(timezone=True))
+        return dialect.type_descriptor(String(27))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None or dialect.name == "postgresql":
+            return value
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if dialect.name == "postgresql":
+            moment: datetime = value
+            return moment.astimezone(UTC)
+        return datetime.fromisoformat(value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_Id = String(32)
+_Uid = String(64)
+_Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+# SQLite numbers rows by itself only where the key is plain INTEGER.
+_Serial = BigInteger().with_variant(Integer(), "sqlite")
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("study_instance_uid", _Uid, nullable=False, unique=True),
+    Column("patient_id", String(128)),
+    Column("accession_number", String(128)),
+    Column("calling_ae", String(64)),
+    Column("state", String(16), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("duplicates", Integer, nullable=False, server_default=text("0")),
+    Column("received_at", Timestamp, nullable=False),
+    Column("last_instance_at", Timestamp, nullable=False),
+    Column("completed_at", Timestamp),
+    Index("ix_studies_receiving", "state", "last_instance_at"),
+    Index("ix_studies_accession_number", "accession_number"),
+)
+
+series = Table(
+    "series",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("study_id", _Id, ForeignKey("studies.id"), nullable=False),
+    Column("series_instance_uid", _Uid, nullable=False),
+    Column("modality", String(16)),
+    Column("received_at", Timestamp, nullable=False),
+    UniqueConstraint("study_id", "series_instance_uid"),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("series_id", _Id, ForeignKey("series.id"), nullable=False, index=True),
+    Column("sop_instance_uid", _Uid, nullable=False),
+    Column("sop_class_uid", _Uid, nullable=False),
+    Column("transfer_syntax_uid", _Uid, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("path", String(255), nullable=False),
+    Column("disposition", String(16), nullable=False),
+    Column("body_part", String(64)),
+    Column("view_position", String(16)),
+    Column("instance_number", Integer),
+    Column("received_at", Timestamp, nullable=False),
+    UniqueConstraint("sop_instance_uid", "sha256"),
+    Index(
+        "uq_instances_kept_sop_instance_uid",
+        "sop_instance_uid",
+        unique=True,
+        sqlite_where=text("disposition = 'kept'"),
+        postgresql_where=text("disposition = 'kept'"),
+    ),
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("report_id", String(128), index=True),
+    Column("version", Integer, nullable=False),
+    Column("accession_number", String(128), index=True),
+    Column("study_instance_uid", _Uid, index=True),
+    Column("patient_id", String(128)),
+    Column("language", String(8)),
+    Column("text", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("idempotency_key", String(255), unique=True),
+    Column("received_at", Timestamp, nullable=False),
+    UniqueConstraint("report_id", "version"),
+)
+
+work = Table(
+    "work",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("stage", String(32), nullable=False),
+    Column("subject_id", _Id, nullable=False),
+    Column("input_digest", String(64), nullable=False),
+    Column("model_name", String(64), nullable=False),
+    Column("model_version", String(64), nullable=False),
+    Column("artifact", String(255)),
+    Column("state", String(16), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("round", Integer, nullable=False, server_default=text("0")),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("max_attempts", Integer, nullable=False),
+    Column("fence", Integer, nullable=False, server_default=text("0")),
+    Column("lease_until", Timestamp),
+    Column("next_try_at", Timestamp, nullable=False),
+    Column("published_at", Timestamp),
+    Column("publications", Integer, nullable=False, server_default=text("0")),
+    Column("worker", String(128)),
+    Column("error_code", String(64)),
+    Column("error_detail", Text),
+    Column("created_at", Timestamp, nullable=False),
+    Column("started_at", Timestamp),
+    Column("finished_at", Timestamp),
+    UniqueConstraint("subject_id", "stage", "input_digest", "model_name", "model_version"),
+    Index("ix_work_due", "state", "next_try_at"),
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("id", _Id, nullable=False, unique=True),
+    Column("kind", String(8), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("subject_id", _Id, nullable=False),
+    Column("input_digest", String(64), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("study_instance_uid", _Uid, index=True),
+    Column("series_instance_uid", _Uid),
+    Column("sop_instance_uids", _Json, nullable=False),
+    Column("accession_number", String(128)),
+    Column("patient_id", String(128)),
+    Column("report_id", String(128)),
+    Column("model_name", String(64), nullable=False),
+    Column("model_version", String(64), nullable=False),
+    Column("model", _Json, nullable=False),
+    Column("findings", _Json, nullable=False),
+    Column("error", _Json),
+    Column("received_at", Timestamp, nullable=False),
+    Column("completed_at", Timestamp, nullable=False),
+    UniqueConstraint("subject_id", "input_digest", "model_name", "model_version", "round"),
+    sqlite_autoincrement=True,
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("version", String(64), primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("manifest", _Json, nullable=False),
+    Column("released", Boolean, nullable=False),
+    Column("registered_at", Timestamp, nullable=False),
+    Index(
+        "uq_models_released_name",
+        "name",
+        unique=True,
+        sqlite_where=text("released = 1"),
+        postgresql_where=text("released"),
+    ),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("result_id", _Id, ForeignKey("results.id"), nullable=False),
+    Column("destination", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_try_at", Timestamp, nullable=False),
+    Column("error_code", String(64)),
+    Column("created_at", Timestamp, nullable=False),
+    Column("delivered_at", Timestamp),
+    UniqueConstraint("result_id", "destination"),
+)
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("at", Timestamp, nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject_id", _Id),
+    Column("code", String(64)),
+    Column("detail", Text),
+    Index("ix_audit_events_action", "action", "at"),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,164 @@
+"""Settings, from the environment or a TOML file; the only place that reads the environment."""
+
+import difflib
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from medqueue.errors import ConfigurationError
+
+PREFIX = "MEDQUEUE_"
+CONFIG_VARIABLE = "MEDQUEUE_CONFIG"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseModel):
+    """Everything that can be set; `MEDQUEUE_` and the field's name in capitals is the variable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_dir: Path = Field(
+        default_factory=lambda: Path.home() / ".local" / "share" / "medqueue",
+        description="Folder for all state of the embedded mode, and for the instance store.",
+    )
+    database_url: str | None = Field(
+        default=None,
+        description="SQLAlchemy URL of the ledger, such as postgresql+psycopg://user@host/name; "
+        "unset: SQLite in the data folder.",
+    )
+    redis_url: str | None = Field(
+        default=None,
+        description="URL of Redis or Valkey, such as redis://host:6379/0; "
+        "unset: an embedded server in the data folder.",
+    )
+    bind: str = Field(default="127.0.0.1", description="Address on which every door listens.")
+    dimse_port: Port = Field(default=11112, description="Port of the DICOM door.")
+    ae_title: Annotated[str, Field(pattern=r"^[\x21-\x5b\x5d-\x7e]{1,16}$")] = Field(
+        default="MEDQUEUE", description="Application Entity title of the DICOM door."
+    )
+    http_port: Port = Field(default=8080, description="Port of the API, STOW-RS and the pages.")
+    mllp_port: Port = Field(default=2575, description="Port of the HL7 v2 door.")
+    flower_port: Port = Field(default=5555, description="Port of Flower.")
+    flower_login: str | None = Field(
+        default=None, description="name:password for Flower; needed beyond loopback."
+    )
+    calling_aes: str | None = Field(
+        default=None,
+        description="Allow-list of the DICOM door: AE@address,AE@address; "
+        "unset: any peer, on loopback only.",
+    )
+    study_quiet_seconds: Annotated[float, Field(ge=0, le=86_400)] = Field(
+        default=5.0, description="A study is complete when nothing has arrived for so long."
+    )
+    api_tokens: str | None = Field(
+        default=None,
+        description="name:role:sha256-of-token,... with the roles read, send and admin.",
+    )
+    lease_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
+        default=15.0,
+        description="A worker that is silent for so long loses its work to another.",
+    )
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = Field(
+        default=3, description="How often work is tried before it ends as failed."
+    )
+    min_free_mib: Annotated[int, Field(ge=0)] = Field(
+        default=512, description="The doors answer 'try again' below so much free disk, in MiB."
+    )
+    cpu_processes: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=2, description="Processes of the cpu worker."
+    )
+    gpu_threads: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=8, description="Threads of the gpu worker."
+    )
+    stop_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
+        default=10.0, description="How long a process may drain before it is killed."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level of the log lines that are written."
+    )
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
+
+    @field_validator("bind")
+    @classmethod
+    def _is_an_address(cls, bind: str) -> str:
+        ipaddress.ip_address(bind)
+        return bind
+
+    @property
+    def loopback_only(self) -> bool:
+        """Whether only this machine can reach the doors."""
+        return ipaddress.ip_address(self.bind).is_loopback
+
+    @property
+    def ledger_url(self) -> str:
+        """The SQLAlchemy URL of the ledger."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'ledger.sqlite3'}"
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder for sockets and process ids."""
+        return self.data_dir / "run"
+
+    def to_environment(self) -> dict[str, str]:
+        """Return the settings as variables, for the processes that the supervisor starts."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        return {f"{PREFIX}{name.upper()}": str(value) for name, value in values.items()}
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from a TOML file, if one is named, and the environment, which wins.
+
+    Raises:
+        ConfigurationError: a setting is unknown or wrong; the message names it and the cure.
+    """
+    variables = os.environ if environment is None else environment  # noqa: TID251 - the one place
+    values = _read_toml(variables.get(CONFIG_VARIABLE))
+    for name, value in variables.items():
+        if name.startswith(PREFIX) and name != CONFIG_VARIABLE and value != "":
+            values[name.removeprefix(PREFIX).lower()] = value
+    _refuse_unknown(values)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error)) from None
+
+
+def _read_toml(name: str | None) -> dict[str, Any]:
+    if not name:
+        return {}
+    try:
+        return tomllib.loads(Path(name).read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ConfigurationError(f"{CONFIG_VARIABLE}: cannot read {name}: {reason}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{CONFIG_VARIABLE}: {name} is not TOML: {error}") from None
+
+
+def _refuse_unknown(values: Mapping[str, Any]) -> None:
+    known = Settings.model_fields
+    for name in values:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            cure = f"did you mean {PREFIX}{near[0].upper()}?" if near else "remove it."
+            raise ConfigurationError(f"{PREFIX}{name.upper()} is not a setting: {cure}")
+
+
+def _explain(error: ValidationError) -> str:
+    """Say which setting is wrong and what it wants, without repeating a value: it may be secret."""
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        name = str(problem["loc"][0])
+        wants = Settings.model_fields[name].description
+        lines.append(f"{PREFIX}{name.upper()}: {problem['msg']}. {wants}")
+    return "\n".join(lines)
