@@ -1,0 +1,1 @@
+"""The half of medqueue that looks at pixels and texts: preparation, models, inference, training."""

@@ -1,0 +1,1 @@
+"""Running a loaded model on prepared input, and deciding whether the input fits it."""

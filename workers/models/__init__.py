@@ -1,0 +1,1 @@
+"""Architectures, rules, and the packages that hold their weights."""

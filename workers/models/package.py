@@ -1,0 +1,117 @@
+"""A model package: a folder with `manifest.toml` and one file of weights, verified before use.
+
+A package may come from anywhere, so nothing in it is trusted: sizes are bounded, the file of
+weights cannot lie elsewhere, its digest is checked on the very bytes that are loaded, and only
+safetensors is read, which cannot hold code.
+"""
+
+import hashlib
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from torch import nn
+
+from medqueue.errors import PackageError
+from schemas.manifest import Engine, Manifest
+from workers.models.registry import build
+
+MANIFEST_NAME = "manifest.toml"
+MAX_MANIFEST_BYTES = 256 * 1024
+"""A manifest is a page of text; more is an attack or a mistake."""
+MAX_WEIGHTS_BYTES = 2 * 1024**3
+"""The whole file is read into memory to check its digest; raise it for larger models."""
+
+BUNDLED_FOLDER = Path(__file__).parent / "bundled"
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package whose weights have the digest that its manifest states."""
+
+    folder: Path
+    manifest: Manifest
+    weights: bytes
+    """The verified content: safetensors for `torch`, a rule file for `rules`."""
+
+
+def bundled_packages() -> list[Path]:
+    """Return the folders of the packages that come with medqueue, by name."""
+    return sorted(path.parent for path in BUNDLED_FOLDER.glob(f"*/{MANIFEST_NAME}"))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check the manifest alone; the weights are not looked at."""
+    content = _bounded_bytes(folder / MANIFEST_NAME, MAX_MANIFEST_BYTES)
+    try:
+        return Manifest.model_validate(tomllib.loads(content.decode()))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise PackageError(f"{folder.name}: {MANIFEST_NAME} is not TOML: {error}") from error
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise PackageError(f"{folder.name}: {MANIFEST_NAME}: {faults}") from error
+
+
+def load_package(folder: Path) -> Package:
+    """Read a package and verify the digest of its weights."""
+    manifest = read_manifest(folder)
+    if _FILE_NAME.fullmatch(manifest.weights) is None:
+        raise PackageError(
+            f"{folder.name}: weights must be the name of a file inside the package, without a path"
+        )
+    weights = _bounded_bytes(folder / manifest.weights, MAX_WEIGHTS_BYTES)
+    digest = hashlib.sha256(weights).hexdigest()
+    if digest != manifest.sha256:
+        raise PackageError(
+            f"{folder.name}: {manifest.weights} has SHA-256 {digest}, but the manifest says "
+            f"{manifest.sha256}: get the package again from where it came"
+        )
+    return Package(folder, manifest, weights)
+
+
+def build_network(package: Package) -> nn.Module:
+    """Build the network of a torch package with its weights, in evaluation mode, on the CPU."""
+    manifest = package.manifest
+    if manifest.engine is not Engine.TORCH:
+        raise PackageError(f"{manifest.name}: its engine is {manifest.engine}, not {Engine.TORCH}")
+    if not manifest.weights.endswith(".safetensors"):
+        raise PackageError(
+            f"{manifest.name}: {manifest.weights} is not safetensors; pickled weights can run code "
+            "and are never loaded: convert them with safetensors.torch.save_file"
+        )
+    network = build(manifest.architecture, len(manifest.labels), manifest.parameters)
+    try:
+        state = load_safetensors(package.weights)
+        network.load_state_dict(state)
+    except (SafetensorError, RuntimeError, KeyError) as error:
+        # torch lists every tensor that does not fit; the first line says what is wrong.
+        reason = str(error).splitlines()[0]
+        raise PackageError(
+            f"{manifest.name}: the weights do not fit {manifest.architecture!r}: {reason}"
+        ) from error
+    if not all(torch.isfinite(tensor).all() for tensor in state.values()):
+        raise PackageError(f"{manifest.name}: the weights hold values that are not finite numbers")
+    return network.eval()
+
+
+def _bounded_bytes(path: Path, limit: int) -> bytes:
+    where = f"{path.parent.name}/{path.name}"
+    if path.is_symlink() or not path.is_file():
+        raise PackageError(f"{where}: there is no such file, or it is a link")
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise PackageError(f"{where}: cannot be read: {error.strerror}") from error
+    if len(content) > limit:
+        raise PackageError(f"{where}: is larger than the limit of {limit} bytes")
+    return content

@@ -1,0 +1,54 @@
+"""Which architectures there are: our own, and those that other packages bring by entry point.
+
+Another distribution adds one with an entry point in the group `medqueue.models`, whose name is the
+architecture and whose value is a `Builder`.
+"""
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from torch import nn
+
+from medqueue.errors import PackageError
+from workers.models.cnn import ResidualCnn
+
+ENTRY_POINT_GROUP = "medqueue.models"
+
+Parameters = Mapping[str, int | float | str | bool]
+"""The `parameters` table of a manifest."""
+
+
+class Builder(Protocol):
+    """Makes an untrained network that maps (n, 1, rows, columns) to logits (n, labels)."""
+
+    def __call__(self, labels: int, **parameters: float | str | bool) -> nn.Module:
+        """Build it for so many labels."""
+
+
+BUILDERS: Mapping[str, Builder] = {"residual-cnn": ResidualCnn}  # type: ignore[dict-item]
+
+
+def architectures() -> dict[str, Builder]:
+    """Return every known architecture by name; ours cannot be replaced by another package's."""
+    found: dict[str, Builder] = {
+        entry.name: entry.load() for entry in entry_points(group=ENTRY_POINT_GROUP)
+    }
+    return found | dict(BUILDERS)
+
+
+def build(architecture: str, labels: int, parameters: Parameters) -> nn.Module:
+    """Build an untrained network; unknown names and parameters that do not fit are refused."""
+    known = architectures()
+    if architecture not in known:
+        names = ", ".join(sorted(known))
+        raise PackageError(
+            f"the architecture {architecture!r} is not known here; known are: {names}. "
+            f"Install the package that provides it (entry point group {ENTRY_POINT_GROUP})"
+        )
+    try:
+        return known[architecture](labels, **parameters)
+    except (TypeError, ValueError) as error:
+        raise PackageError(
+            f"the architecture {architecture!r} does not take these parameters: {error}"
+        ) from error

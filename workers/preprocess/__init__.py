@@ -1,0 +1,1 @@
+"""From stored bytes to the numbers and tokens that a model takes."""

@@ -1,0 +1,67 @@
+"""From a DICOM file to the tensor that an image model takes, the same for training and queue.
+
+Preparation is part of the model: its manifest pins every step, and another way of resizing loses
+images that look the same to a reader.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from medqueue.errors import UnsupportedInputError
+from schemas.manifest import ImagePreparation
+from workers.preprocess.damage import damage_named
+from workers.preprocess.decoding import decode_frames, frame_count, read_header
+from workers.preprocess.display import display_values
+
+GREY = ("MONOCHROME1", "MONOCHROME2")
+
+_FILTERS = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+}
+
+
+def prepare_image(path: Path, preparation: ImagePreparation) -> NDArray[np.float32]:
+    """Decode a single-frame grey image and prepare it as the model's manifest says.
+
+    Returns:
+        (1, rows, columns) float32, normalised; rows and columns as `preparation.size`.
+
+    Raises:
+        UndecodableError: The pixel data is damaged or contradicts the header.
+        UnsupportedInputError: Colour, palette, several frames, or a form without a decoder.
+    """
+    header = read_header(path)
+    if header.PhotometricInterpretation not in GREY:
+        raise UnsupportedInputError("the Photometric Interpretation is not MONOCHROME1 or 2")
+    if frame_count(header) != 1:
+        raise UnsupportedInputError("an image of several frames: this model takes one")
+    stored = decode_frames(path)[0]
+    with damage_named("the display attributes of the header cannot be read"):
+        grey = display_values(stored, header, preparation)
+    prepared = normalise(fit(grey, preparation)[np.newaxis], preparation)
+    return np.asarray(prepared[0])
+
+
+def fit(grey: NDArray[np.uint8], preparation: ImagePreparation) -> NDArray[np.uint8]:
+    """Crop and resize 8-bit grey values (rows, columns) to the size that the model takes.
+
+    Pillow on 8-bit values with its antialiasing, as MedMNIST v2 made its images.
+    """
+    if preparation.crop == "centre-square":
+        side = min(grey.shape)
+        top, left = (grey.shape[0] - side) // 2, (grey.shape[1] - side) // 2
+        grey = grey[top : top + side, left : left + side]
+    rows, columns = preparation.size
+    image = Image.fromarray(np.ascontiguousarray(grey))
+    return np.asarray(image.resize((columns, rows), _FILTERS[preparation.interpolation]))
+
+
+def normalise(images: NDArray[np.uint8], preparation: ImagePreparation) -> NDArray[np.float32]:
+    """Bring 8-bit images (n, rows, columns) to (n, 1, rows, columns) as the network takes them."""
+    scaled = images.astype(np.float32) / np.float32(255)
+    normal = (scaled - np.float32(preparation.mean)) / np.float32(preparation.std)
+    return normal[:, np.newaxis]
