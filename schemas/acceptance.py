@@ -37,7 +37,7 @@ def image_refusal(
 
 def text_refusal(accepts: Accepts, *, language: str) -> ResultError | None:
     """Return why a model must not read this text, or None if it may."""
-    if language.split("-")[0] in accepts.languages:
+    if language.partition("-")[0] in accepts.languages:
         return None
     return _refuse("language-not-accepted", "language", language.upper(), accepts.languages)
 

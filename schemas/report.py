@@ -18,7 +18,9 @@ class ReportSubmission(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     text: str = Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)
-    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[A-Za-z]{2,4})?$")] | None = None
+    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[A-Za-z]{2,4})?$")] | None = (
+        None
+    )
     accession_number: ShortText | None = None
     study_instance_uid: Uid | None = None
     patient_id: ShortText | None = None

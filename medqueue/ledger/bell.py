@@ -66,6 +66,7 @@ class PipeEar:
         self._descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
 
     def wait(self, seconds: float) -> bool:
+        """Block until the bell rings or the time is over; tell whether it rang."""
         readable, _, _ = select.select([self._descriptor], [], [], seconds)
         if readable:
             with contextlib.suppress(BlockingIOError):
@@ -73,6 +74,7 @@ class PipeEar:
         return bool(readable)
 
     def close(self) -> None:
+        """Stop listening."""
         os.close(self._descriptor)
 
 
@@ -84,6 +86,7 @@ class PostgresEar:
         self._connection: psycopg.Connection | None = None
 
     def wait(self, seconds: float) -> bool:
+        """Block until the bell rings or the time is over; tell whether it rang."""
         try:
             if self._connection is None:
                 self._connection = psycopg.connect(self._conninfo, autocommit=True)
@@ -96,6 +99,7 @@ class PostgresEar:
             return False
 
     def close(self) -> None:
+        """Stop listening."""
         if self._connection is not None:
             with contextlib.suppress(psycopg.Error):
                 self._connection.close()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
 from medqueue.ledger import models, work
 from medqueue.ledger.engine import Ledger
@@ -25,29 +25,18 @@ WORKER_LOST = ResultError(
 
 def take_unpublished(ledger: Ledger, *, limit: int, now: datetime) -> list[WorkToPublish]:
     """Mark due work that has no message in the broker as published, and return it, urgent first."""
-    never = and_(_is_due(now), work_table.c.published_at.is_(None))
-    return _take(ledger, never, limit, now)
+    return _take(ledger, work_table.c.publications == 0, limit, now)
 
 
 def take_silent(
     ledger: Ledger, *, stage: Stage, priority: Priority, limit: int, now: datetime
 ) -> list[WorkToPublish]:
     """Mark published work of one queue that nobody claimed as published again, and return it."""
-    silence = case(
-        *(
-            (
-                work_table.c.publications == count,
-                now - timedelta(seconds=min(SILENCE_SECONDS * 2 ** (count - 1), 300.0)),
-            )
-            for count in range(1, 8)
-        ),
-        else_=now - timedelta(seconds=MAX_SILENCE_SECONDS),
-    )
     silent = and_(
-        _is_due(now),
+        work_table.c.publications > 0,
+        work_table.c.publish_after <= now,
         work_table.c.stage == stage,
         work_table.c.priority == priority,
-        work_table.c.published_at <= silence,
     )
     return _take(ledger, silent, limit, now)
 
@@ -58,7 +47,7 @@ def unpublish(ledger: Ledger, ids: Sequence[str]) -> None:
         connection.execute(
             update(work_table)
             .where(work_table.c.id.in_(ids), work_table.c.state == WorkState.PENDING)
-            .values(published_at=None)
+            .values(publications=0)
         )
 
 
@@ -66,7 +55,7 @@ def waiting(ledger: Ledger, *, now: datetime) -> dict[tuple[Stage, Priority], in
     """Count, for each queue, the due work that is said to have a message in the broker."""
     statement = (
         select(work_table.c.stage, work_table.c.priority, func.count())
-        .where(_is_due(now), work_table.c.published_at.is_not(None))
+        .where(_is_due(now), work_table.c.publications > 0)
         .group_by(work_table.c.stage, work_table.c.priority)
     )
     with ledger.read() as connection:
@@ -92,7 +81,6 @@ def end_expired_leases(ledger: Ledger, *, now: datetime) -> int:
             .values(
                 state=WorkState.PENDING,
                 lease_until=None,
-                published_at=None,
                 publications=0,
                 next_try_at=now,
                 error_code=WORKER_LOST.code,
@@ -116,9 +104,7 @@ def _fail_exhausted(connection: Connection, expired: ColumnElement[bool], now: d
     ).all()
     for row in rows:
         manifest = models.find(connection, row.model_name, row.model_version)
-        outcome = Outcome(
-            status=ResultStatus.FAILED, model=manifest.reference(), error=WORKER_LOST
-        )
+        outcome = Outcome(status=ResultStatus.FAILED, model=manifest.reference(), error=WORKER_LOST)
         work.append_result(connection, row, outcome, now=now)
     return len(rows)
 
@@ -130,24 +116,24 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
 def _take(
     ledger: Ledger, condition: ColumnElement[bool], limit: int, now: datetime
 ) -> list[WorkToPublish]:
-    chosen = (
-        select(work_table.c.id)
-        .where(or_(condition))
-        .order_by(work_table.c.priority.desc(), work_table.c.created_at)
+    columns = work_table.c
+    wanted = (
+        select(columns.id, columns.stage, columns.priority, columns.publications)
+        .where(_is_due(now), condition)
+        .order_by(columns.priority.desc(), columns.created_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)
     )
     with ledger.read() as connection:
-        if connection.execute(chosen.with_for_update(None)).first() is None:
+        if connection.execute(wanted.limit(1)).first() is None:
             return []
     with ledger.write() as connection:
-        rows = connection.execute(
-            update(work_table)
-            .where(work_table.c.id.in_(chosen))
-            .values(published_at=now, publications=work_table.c.publications + 1)
-            .returning(
-                work_table.c.id, work_table.c.stage, work_table.c.priority, work_table.c.created_at
+        # Two relays share the rows out instead of publishing the same ones.
+        rows = connection.execute(wanted.with_for_update(skip_locked=True)).all()
+        for count in {row.publications for row in rows}:
+            silence = min(SILENCE_SECONDS * 2**count, MAX_SILENCE_SECONDS)
+            connection.execute(
+                update(work_table)
+                .where(columns.id.in_([row.id for row in rows if row.publications == count]))
+                .values(publications=count + 1, publish_after=now + timedelta(seconds=silence))
             )
-        ).all()
-    rows = sorted(rows, key=lambda row: (-row.priority, row.created_at))
     return [WorkToPublish(row.id, Stage(row.stage), Priority(row.priority)) for row in rows]

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import Connection, Row, Select, select, text
 
 from medqueue.ledger.engine import insert_if_new
 from medqueue.ledger.tables import reports, results, series, studies
@@ -69,7 +69,7 @@ def append(
 def _identify(connection: Connection, kind: ResultKind, subject_id: str) -> Row[Any]:
     """Return what readers know the input by."""
     if kind is ResultKind.TEXT:
-        statement = select(
+        statement: Select[Any] = select(
             reports.c.study_instance_uid,
             text("NULL AS series_instance_uid"),
             reports.c.accession_number,

@@ -35,16 +35,19 @@ class Timestamp(TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column type of this database."""
         if dialect.name == "postgresql":
             return dialect.type_descriptor(DateTime(timezone=True))
         return dialect.type_descriptor(String(27))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Write an aware datetime as the column type has it."""
         if value is None or dialect.name == "postgresql":
             return value
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Return an aware datetime in UTC."""
         if value is None:
             return None
         if dialect.name == "postgresql":
@@ -160,7 +163,7 @@ work = Table(
     Column("fence", Integer, nullable=False, server_default=text("0")),
     Column("lease_until", Timestamp),
     Column("next_try_at", Timestamp, nullable=False),
-    Column("published_at", Timestamp),
+    Column("publish_after", Timestamp),
     Column("publications", Integer, nullable=False, server_default=text("0")),
     Column("worker", String(128)),
     Column("error_code", String(64)),

@@ -144,7 +144,6 @@ def give_back(
             update(work).values(
                 state=WorkState.PENDING,
                 lease_until=None,
-                published_at=None,
                 publications=0,
                 next_try_at=now + timedelta(seconds=pause),
                 error_code=error_code,
@@ -154,7 +153,9 @@ def give_back(
         bell.ring(connection)
 
 
-def append_result(connection: Connection, row: Row[Any], outcome: Outcome, *, now: datetime) -> None:
+def append_result(
+    connection: Connection, row: Row[Any], outcome: Outcome, *, now: datetime
+) -> None:
     """Append the result of a piece of work; the last statement of its transaction."""
     results.append(
         connection,
@@ -199,7 +200,6 @@ def _add_follow_up(
         "priority": row.priority,
         "round": row.round,
         "attempts": 0,
-        "published_at": None,
         "publications": 0,
         "next_try_at": now,
         "finished_at": None,

@@ -1,0 +1,40 @@
+"""`medqueue db`: migrations of the ledger."""
+
+import sys
+
+import click
+
+from medqueue.ledger import schema
+from medqueue.ledger.engine import open_ledger
+from medqueue.settings import load_settings
+
+
+@click.group()
+def db() -> None:
+    """Bring the ledger's schema up to date, or check that it is.
+
+    Example: medqueue db upgrade
+    """
+
+
+@db.command()
+def upgrade() -> None:
+    """Bring the schema to the newest revision, keeping every row.
+
+    Example: MEDQUEUE_DATABASE_URL=postgresql://... medqueue db upgrade
+    """
+    ledger = open_ledger(load_settings().ledger_url)
+    before, wants = schema.current(ledger)
+    schema.upgrade(ledger)
+    click.echo(f"ledger: {before or 'empty'} -> {wants}")
+
+
+@db.command()
+def check() -> None:
+    """Exit with 1 when the schema is not the one that this version wants.
+
+    Example: medqueue db check
+    """
+    has, wants = schema.current(open_ledger(load_settings().ledger_url))
+    click.echo(f"ledger: has {has or 'nothing'}, wants {wants}")
+    sys.exit(has != wants)

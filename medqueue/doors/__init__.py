@@ -1,0 +1,1 @@
+"""The doors: how studies and report texts come in. They know neither Redis nor torch."""

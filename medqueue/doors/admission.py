@@ -1,0 +1,152 @@
+"""Admission: the one threshold of every door. Once it returns, the input is durable."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from medqueue.doors.header import part10_header, read_header
+from medqueue.errors import IdentityError, OutOfResourcesError, RefusedInputError
+from medqueue.ledger import audit, intake
+from medqueue.ledger.engine import Ledger
+from medqueue.logs import get_logger
+from medqueue.storage.instances import InstanceStore
+from schemas.report import ReportSubmission
+from schemas.study import Disposition
+
+_logger = get_logger(__name__)
+
+T = TypeVar("T")
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Return the present time."""
+    return datetime.now(UTC)
+
+
+class Admission:
+    """Validates, stores and records what a door has received. Threads may share one."""
+
+    def __init__(
+        self, ledger: Ledger, store: InstanceStore, *, max_attempts: int, clock: Clock = utc_now
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._max_attempts = max_attempts
+        self._clock = clock
+
+    def admit_instance(
+        self,
+        data_set: bytes,
+        *,
+        transfer_syntax_uid: str,
+        sop_class_uid: str | None = None,
+        sop_instance_uid: str | None = None,
+        calling_ae: str,
+        urgent: bool = False,
+    ) -> Disposition | None:
+        """Make one DICOM object durable: its bytes, then its record.
+
+        Args:
+            data_set: the data set as it came, in the encoding of the transfer syntax.
+            transfer_syntax_uid: as negotiated, or as the file's meta information says.
+            sop_class_uid: as the request says, if it says; must equal that of the data set.
+            sop_instance_uid: likewise.
+            calling_ae: who sent it.
+            urgent: the sender asked for urgency outside the object.
+
+        Returns:
+            What became of it; None for an exact duplicate of what is there.
+
+        Raises:
+            OutOfResourcesError: not now; the sender should try again.
+            RefusedInputError: never; its `code` says why, and the refusal is on record.
+        """
+        self._store.require_space()
+        try:
+            header = read_header(data_set, transfer_syntax_uid, urgent=urgent)
+            _require_same("SOPClassUID", header.sop_class_uid, sop_class_uid)
+            _require_same("SOPInstanceUID", header.sop_instance_uid, sop_instance_uid)
+        except RefusedInputError as error:
+            self.record_refusal(calling_ae, error)
+            raise
+        stored = self._store.put(part10_header(header, calling_ae), [data_set])
+
+        def record(connection: Connection) -> Disposition | None:
+            return intake.record_instance(
+                connection, header, stored, calling_ae=calling_ae, now=self._clock()
+            )
+
+        # When this raises, nobody knows whether the commit went through: the bytes stay, since
+        # a file without a record costs disk, and a record without a file costs a study.
+        disposition = self._commit(record)
+        if disposition is None:
+            self._store.drop(stored)
+        _logger.info("instance-admitted", disposition=disposition or "duplicate", size=stored.size)
+        return disposition
+
+    def admit_report(
+        self, submission: ReportSubmission, *, source: str, idempotency_key: str | None = None
+    ) -> str:
+        """Make one report text durable and return its id.
+
+        Raises:
+            OutOfResourcesError: not now; the sender should try again.
+            IdempotencyConflictError: the key came before with other content.
+        """
+        self._store.require_space()
+
+        def record(connection: Connection) -> str:
+            return intake.record_report(
+                connection,
+                submission,
+                source=source,
+                idempotency_key=idempotency_key,
+                max_attempts=self._max_attempts,
+                now=self._clock(),
+            )
+
+        report_id = self._commit(record)
+        _logger.info("report-admitted", report=report_id, source=source)
+        return report_id
+
+    def record_refusal(self, actor: str, error: RefusedInputError) -> None:
+        """Put a refusal on record, so that an administrator sees it; best effort."""
+        _logger.warning("input-refused", code=error.code, detail=error.detail)
+        try:
+            with self._ledger.write() as connection:
+                audit.record(
+                    connection,
+                    now=self._clock(),
+                    actor=actor,
+                    action="refused",
+                    code=error.code,
+                    detail=error.detail,
+                )
+        except DBAPIError as failure:
+            _logger.error("refusal-not-recorded", error=type(failure).__name__)  # noqa: TRY400
+
+    def _commit(self, record: Callable[[Connection], T]) -> T:
+        """Run one intake transaction, once more if another sender got in between."""
+        try:
+            try:
+                return self._run(record)
+            except IntegrityError:
+                return self._run(record)
+        except DBAPIError as error:
+            _logger.error("ledger-unavailable", error=type(error).__name__)  # noqa: TRY400
+            raise OutOfResourcesError(
+                "the ledger cannot record now; try again, and see: medqueue doctor"
+            ) from error
+
+    def _run(self, record: Callable[[Connection], T]) -> T:
+        with self._ledger.write() as connection:
+            return record(connection)
+
+
+def _require_same(keyword: str, in_data_set: str, in_request: str | None) -> None:
+    if in_request is not None and in_data_set != in_request:
+        raise IdentityError(f"{keyword} of the data set is not that of the request")

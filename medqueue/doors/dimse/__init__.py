@@ -1,0 +1,1 @@
+"""The DICOM door: associations, C-ECHO and C-STORE."""
