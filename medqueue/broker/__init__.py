@@ -1,0 +1,1 @@
+"""The broker: Celery on Redis or Valkey, which carries the bell, never the truth."""
