@@ -40,3 +40,9 @@ def damage_named(what: str) -> Iterator[None]:
         raise UndecodableError(f"{what}: a length in it is beyond all memory") from error
     except _DAMAGE as error:
         raise UndecodableError(f"{what}: {type(error).__name__}") from error
+    except BaseException as error:
+        # pylibjpeg-rle panics on a damaged segment table, and Rust's panics are outside Exception:
+        # unnamed, one such file would end the worker.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise UndecodableError(f"{what}: its decoder gave up") from error
