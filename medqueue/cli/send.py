@@ -1,0 +1,103 @@
+"""`medqueue send`: push DICOM files or folders by C-STORE."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from medqueue.operate.sender import CALLING_AE, SendSummary, send_files
+from medqueue.settings import load_settings
+
+_SHOWN_FAILURES = 50
+"""So many are listed for a reader; `--json` lists all."""
+
+
+def _ae_title(_context: click.Context, parameter: click.Parameter, title: str | None) -> str | None:
+    """Check a title: 1 to 16 characters, no backslash or control character (PS3.5 section 6.2)."""
+    if title is None:
+        return None
+    title = title.strip()
+    if 0 < len(title) <= 16 and title.isascii() and title.isprintable() and "\\" not in title:  # noqa: PLR2004
+        return title
+    raise click.BadParameter(
+        "an AE title has 1 to 16 printable ASCII characters, and no backslash", param=parameter
+    )
+
+
+@click.command()
+@click.argument(
+    "paths",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    metavar="PATH...",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where the receiver listens.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Its port. [default: our own door's]")
+@click.option("--called", callback=_ae_title, help="Its AE title. [default: our own door's]")
+@click.option(
+    "--calling", callback=_ae_title, default=CALLING_AE, show_default=True, help="Our AE title."
+)
+@click.option("--urgent", is_flag=True, help="Send with priority HIGH: overtakes routine work.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def send(
+    *,
+    paths: tuple[Path, ...],
+    host: str,
+    port: int | None,
+    called: str | None,
+    calling: str,
+    urgent: bool,
+    as_json: bool,
+) -> None:
+    """Push DICOM files or folders to a receiver by C-STORE, as they lie.
+
+    Exits with 1 if any object was refused or could not be sent.
+
+    Example: medqueue send ~/studies/chest --port 11112 --called MEDQUEUE
+    """
+    settings = load_settings()
+    progress = Progress(
+        TextColumn("sending"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=as_json,
+    )
+    with progress:
+        bar = progress.add_task("sending", total=None)
+        summary = send_files(
+            paths,
+            host=host,
+            port=port or settings.dimse_port,
+            called=called or settings.ae_title,
+            calling=calling,
+            urgent=urgent,
+            on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
+        )
+    _print_json(summary) if as_json else _print(summary)
+    sys.exit(1 if summary.failed else 0)
+
+
+def _print_json(summary: SendSummary) -> None:
+    failed = [
+        {"path": str(file.path), "status": file.status, "reason": file.reason}
+        for file in summary.failed
+    ]
+    click.echo(
+        json.dumps({"files": len(summary.files), "accepted": summary.accepted, "failed": failed})
+    )
+
+
+def _print(summary: SendSummary) -> None:
+    for file in summary.failed[:_SHOWN_FAILURES]:
+        click.echo(f"not sent: {file.path}: {file.reason}", err=True)
+    unlisted = len(summary.failed) - _SHOWN_FAILURES
+    if unlisted > 0:
+        click.echo(f"... and {unlisted} more; --json lists all", err=True)
+    click.echo(f"{summary.accepted} of {len(summary.files)} accepted, {len(summary.failed)} not")

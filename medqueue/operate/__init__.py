@@ -1,0 +1,1 @@
+"""Running and mending the system: supervisor, sender, status, doctor, demo, benchmarks."""
