@@ -9,7 +9,16 @@ from schemas.identifiers import Uid
 MAX_TEXT_CHARACTERS = 200_000
 """Far above any radiology report; below what could hurt a worker."""
 
-ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
+ShortText = Annotated[
+    str,
+    StringConstraints(
+        # PostgreSQL keeps no NUL, and no identifier holds a control character.
+        strip_whitespace=True,
+        min_length=1,
+        max_length=128,
+        pattern=r"^[^\x00-\x1f\x7f]*$",
+    ),
+]
 
 
 class ReportSubmission(BaseModel):

@@ -27,7 +27,7 @@ class WorkState(StrEnum):
     RUNNING = "running"
     """Claimed: one worker holds the lease until `lease_until`."""
     DONE = "done"
-    """Ended with its result or its follow-up work."""
+    """Ended with its result or its follow-up work, or superseded by work on more content."""
     FAILED = "failed"
     """Ended without; a `failed` result says why. It can be requeued or discarded."""
     DISCARDED = "discarded"
@@ -39,11 +39,15 @@ TRANSITIONS: dict[WorkState, frozenset[WorkState]] = {
     WorkState.RUNNING: frozenset(
         {WorkState.RUNNING, WorkState.PENDING, WorkState.DONE, WorkState.FAILED}
     ),
-    WorkState.DONE: frozenset(),
+    WorkState.DONE: frozenset({WorkState.PENDING}),
     WorkState.FAILED: frozenset({WorkState.PENDING, WorkState.DISCARDED}),
     WorkState.DISCARDED: frozenset({WorkState.PENDING}),
 }
-"""Which state may follow which; `RUNNING` to `RUNNING` takes over a lease that ran out."""
+"""Which state may follow which.
+
+`RUNNING` to `RUNNING` takes over a lease that ran out. `DONE` to `PENDING` opens the preparation
+of a series again when a person requeues the diagnosis that came of it.
+"""
 
 
 TASK_NAMES: dict[Stage, str] = {
@@ -71,8 +75,8 @@ class Claim:
     stage: Stage
     subject_id: str
     input_digest: str
-    model_name: str | None
-    model_version: str | None
+    model_name: str
+    model_version: str
     artifact: str | None
     fence: int
     attempt: int

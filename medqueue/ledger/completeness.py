@@ -6,15 +6,23 @@ from sqlalchemy import ColumnElement, and_, func, select, update
 
 from medqueue.ledger import planning
 from medqueue.ledger.engine import Ledger
-from medqueue.ledger.tables import series, studies
+from medqueue.ledger.tables import studies
 from schemas.study import StudyState
 
 
 def quiet_studies(ledger: Ledger, *, quiet_seconds: float, now: datetime) -> list[str]:
-    """Return the ids of open studies that have been quiet long enough, the first hundred."""
+    """Return the ids of open studies that have been quiet long enough, the first hundred.
+
+    Urgent ones come first: after a pause of the relay hundreds may be quiet at once.
+    """
+    statement = (
+        select(studies.c.id)
+        .where(_is_quiet(quiet_seconds, now))
+        .order_by(studies.c.priority.desc(), studies.c.last_instance_at)
+        .limit(100)
+    )
     with ledger.read() as connection:
-        found = connection.execute(select(studies.c.id).where(_is_quiet(quiet_seconds, now)))
-        return list(found.scalars().fetchmany(100))
+        return list(connection.execute(statement).scalars())
 
 
 def complete_study(
@@ -34,13 +42,9 @@ def complete_study(
         ).scalar()
         if priority is None:
             return False
-        found = connection.execute(
-            select(series.c.id).where(series.c.study_id == study_id).order_by(series.c.id)
+        planning.plan_study(
+            connection, study_id, priority=priority, max_attempts=max_attempts, now=now
         )
-        for series_id in found.scalars().all():
-            planning.plan_series(
-                connection, series_id, priority=priority, max_attempts=max_attempts, now=now
-            )
     return True
 
 

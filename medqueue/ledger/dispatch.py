@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, not_, select, update
 
 from medqueue.ledger import models, work
 from medqueue.ledger.engine import Ledger
@@ -15,6 +15,8 @@ SILENCE_SECONDS = 5.0
 """Published work that nobody claimed for so long may have been lost by the broker."""
 MAX_SILENCE_SECONDS = 300.0
 """The wait doubles with every publication of a row, up to this."""
+_MAX_DOUBLINGS = 10
+"""Beyond the longest silence; a row published a thousand times would overflow a float."""
 
 WORKER_LOST = ResultError(
     code="worker-lost",
@@ -75,9 +77,14 @@ def end_expired_leases(ledger: Ledger, *, now: datetime) -> int:
     if any_expired is None:
         return 0
     with ledger.write() as connection:
+        # Rows that another relay or a door holds are left for the next sweep: two statements
+        # that wait for each other's rows would be a deadlock.
+        held = select(work_table.c.id).where(expired).with_for_update(skip_locked=True)
+        taken = work_table.c.id.in_(connection.execute(held).scalars().all())
+        attempts_left = work_table.c.attempts < work_table.c.max_attempts
         freed = connection.execute(
             update(work_table)
-            .where(expired, work_table.c.attempts < work_table.c.max_attempts)
+            .where(taken, attempts_left)
             .values(
                 state=WorkState.PENDING,
                 lease_until=None,
@@ -86,13 +93,13 @@ def end_expired_leases(ledger: Ledger, *, now: datetime) -> int:
                 error_code=WORKER_LOST.code,
             )
         ).rowcount
-        return freed + _fail_exhausted(connection, expired, now)
+        return freed + _fail(connection, and_(taken, not_(attempts_left)), now)
 
 
-def _fail_exhausted(connection: Connection, expired: ColumnElement[bool], now: datetime) -> int:
+def _fail(connection: Connection, exhausted: ColumnElement[bool], now: datetime) -> int:
     rows = connection.execute(
         update(work_table)
-        .where(expired)
+        .where(exhausted)
         .values(
             state=WorkState.FAILED,
             lease_until=None,
@@ -130,7 +137,7 @@ def _take(
         # Two relays share the rows out instead of publishing the same ones.
         rows = connection.execute(wanted.with_for_update(skip_locked=True)).all()
         for count in {row.publications for row in rows}:
-            silence = min(SILENCE_SECONDS * 2**count, MAX_SILENCE_SECONDS)
+            silence = min(SILENCE_SECONDS * 2 ** min(count, _MAX_DOUBLINGS), MAX_SILENCE_SECONDS)
             connection.execute(
                 update(work_table)
                 .where(columns.id.in_([row.id for row in rows if row.publications == count]))

@@ -29,6 +29,11 @@ class Ledger:
     def read(self) -> Iterator[Connection]:
         """Open a transaction that sees one state of the ledger and writes nothing."""
         with self.engine.connect() as connection:
+            if not self.is_sqlite:
+                # By default each statement on PostgreSQL would see a state of its own.
+                connection = connection.execution_options(  # noqa: PLW2901
+                    isolation_level="REPEATABLE READ"
+                )
             yield connection
 
     @contextmanager
@@ -40,8 +45,12 @@ class Ledger:
         """
         with self.engine.connect() as connection:
             connection = connection.execution_options(medqueue_write=True)  # noqa: PLW2901
-            with connection.begin():
-                yield connection
+            try:
+                with connection.begin():
+                    yield connection
+            except BaseException:
+                take_ring(connection)  # or the next user of this connection would ring for it
+                raise
             if take_ring(connection):
                 ring_pipe(self._pipe)
 

@@ -29,7 +29,7 @@ def record_instance(
         What became of it, or None if the very same instance is there already: then nothing
         changes, and the stored bytes are a second copy that the caller may drop.
     """
-    study_id = _open_study(connection, header, calling_ae, now)
+    study_id, was_open = _open_study(connection, header, calling_ae, now)
     digests = connection.execute(
         select(instances.c.sha256).where(instances.c.sop_instance_uid == header.sop_instance_uid)
     ).scalars()
@@ -73,23 +73,29 @@ def record_instance(
             subject_id=study_id,
             detail="other content came under a SOP Instance UID that is taken; kept and flagged",
         )
-    bell.ring(connection)
+    if not was_open:
+        # For an open study the bell has rung; every further ring only prolongs its quiet time,
+        # and on PostgreSQL a NOTIFY makes all commits wait for each other.
+        bell.ring(connection)
     return disposition
 
 
 def _open_study(
     connection: Connection, header: InstanceHeader, calling_ae: str, now: datetime
-) -> str:
-    """Return the study's id, made if new, holding its row until the transaction ends.
+) -> tuple[str, bool]:
+    """Return the study's id, and whether it was open before; make it if it is new.
+
+    Its row is held until the transaction ends.
 
     The lock keeps two associations of one study, and the closing of it, in a row.
     """
     find = (
-        select(studies.c.id, studies.c.priority)
+        select(studies.c.id, studies.c.priority, studies.c.state)
         .where(studies.c.study_instance_uid == header.study_instance_uid)
         .with_for_update()
     )
     found = connection.execute(find).one_or_none()
+    was_open = found is not None and found.state == StudyState.RECEIVING
     if found is None:
         row = {
             "id": new_id(),
@@ -108,8 +114,8 @@ def _open_study(
         connection.execute(
             update(studies).where(studies.c.id == found.id).values(priority=header.priority)
         )
-    study_id: str = found.id
-    return study_id
+        planning.raise_work(connection, found.id, priority=header.priority)
+    return str(found.id), was_open
 
 
 def _open_series(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, select, update
 
 from medqueue import __version__
 from medqueue.ledger import bell, models, results
@@ -22,16 +22,67 @@ ROUTER = "medqueue-router"
 """Stands as the model in a result that no model gave."""
 
 
-def plan_series(
-    connection: Connection, series_id: str, *, priority: int, max_attempts: int, now: datetime
+def plan_study(
+    connection: Connection, study_id: str, *, priority: int, max_attempts: int, now: datetime
 ) -> None:
-    """Create the work on one series, or its `skipped` result when no model takes it.
+    """Create the work on each series of a study, or its `skipped` result when no model takes it.
 
     Planning again changes nothing unless the content has changed: the digest of the instances
     is part of the key of work and results.
+
+    Results come after all work: appending one takes the lock of the feed, for which a worker may
+    wait that has just changed the very row of work that is planned here again.
     """
-    kept = kept_instances(connection, series_id)
     released = models.released(connection, ResultKind.IMAGE)
+    found = connection.execute(
+        select(series.c.id).where(series.c.study_id == study_id).order_by(series.c.id)
+    )
+    skipped = []
+    for series_id in found.scalars().all():
+        kept = kept_instances(connection, series_id)
+        outcome = _plan_series(
+            connection,
+            series_id,
+            kept,
+            released,
+            priority=priority,
+            max_attempts=max_attempts,
+            now=now,
+        )
+        if outcome is not None:
+            skipped.append((series_id, digest_of(row.sha256 for row in kept), outcome))
+    for series_id, digest, outcome in skipped:
+        results.append(connection, ResultKind.IMAGE, series_id, digest, outcome, now=now)
+
+
+def raise_work(connection: Connection, study_id: str, *, priority: int) -> None:
+    """Move the waiting work on a study to the queue of a higher priority.
+
+    The message in the old queue stays; whoever comes first claims the work.
+    """
+    of_study = select(series.c.id).where(series.c.study_id == study_id)
+    connection.execute(
+        update(work)
+        .where(
+            work.c.subject_id.in_(of_study),
+            work.c.state.in_([WorkState.PENDING, WorkState.RUNNING]),
+        )
+        .values(priority=priority, publications=0)
+    )
+    bell.ring(connection)
+
+
+def _plan_series(
+    connection: Connection,
+    series_id: str,
+    kept: Sequence[Row[Any]],
+    released: Sequence[Manifest],
+    *,
+    priority: int,
+    max_attempts: int,
+    now: datetime,
+) -> Outcome | None:
+    """Create the work on one series; return the `skipped` outcome when no model takes it."""
     reasons = []
     planned = False
     for manifest in released:
@@ -50,17 +101,15 @@ def plan_series(
             )
             planned = True
         elif refusal is not None:
-            reasons.append(f"{manifest.name} {manifest.version}: {refusal.detail}")
-    if not planned:
-        error = _no_model(reasons) if kept else _NO_KEPT_INSTANCE
-        outcome = Outcome(
-            status=ResultStatus.SKIPPED,
-            model=_router(released),
-            sop_instance_uids=tuple(row.sop_instance_uid for row in kept),
-            error=error,
-        )
-        digest = digest_of(row.sha256 for row in kept)
-        results.append(connection, ResultKind.IMAGE, series_id, digest, outcome, now=now)
+            reasons.append(_reason(manifest, refusal))
+    if planned:
+        return None
+    return Outcome(
+        status=ResultStatus.SKIPPED,
+        model=_router(released),
+        sop_instance_uids=tuple(row.sop_instance_uid for row in kept),
+        error=_no_model(reasons) if kept else _NO_KEPT_INSTANCE,
+    )
 
 
 def plan_report(
@@ -68,11 +117,13 @@ def plan_report(
 ) -> None:
     """Create the work on one report text, or its `skipped` result when no model reads it."""
     released = models.released(connection, ResultKind.TEXT)
-    refusals = {
-        manifest: text_refusal(manifest.accepts, language=report["language"])
-        for manifest in released
-    }
-    fitting = [manifest for manifest, refusal in refusals.items() if refusal is None]
+    fitting, reasons = [], []
+    for manifest in released:
+        refusal = text_refusal(manifest.accepts, language=report["language"])
+        if refusal is None:
+            fitting.append(manifest)
+        else:
+            reasons.append(_reason(manifest, refusal))
     for manifest in fitting:
         _add_work(
             connection,
@@ -85,12 +136,9 @@ def plan_report(
             now=now,
         )
     if not fitting:
-        error = _no_model(
-            f"{manifest.name} {manifest.version}: {refusal.detail}"
-            for manifest, refusal in refusals.items()
-            if refusal is not None
+        outcome = Outcome(
+            status=ResultStatus.SKIPPED, model=_router(released), error=_no_model(reasons)
         )
-        outcome = Outcome(status=ResultStatus.SKIPPED, model=_router(released), error=error)
         results.append(
             connection, ResultKind.TEXT, report["id"], report["sha256"], outcome, now=now
         )
@@ -166,6 +214,10 @@ _NO_KEPT_INSTANCE = ResultError(
     code="only-conflicts",
     detail="every object of this series conflicts with one that came before under the same UID",
 )
+
+
+def _reason(manifest: Manifest, refusal: ResultError) -> str:
+    return f"{manifest.name} {manifest.version}: {refusal.detail}"
 
 
 def _no_model(reasons: Iterable[str]) -> ResultError:

@@ -41,7 +41,13 @@ class Timestamp(TypeDecorator[datetime]):
         return dialect.type_descriptor(String(27))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Write an aware datetime as the column type has it."""
+        """Write an aware datetime as the column type has it.
+
+        Raises:
+            ValueError: the datetime is naive, so nobody can say which instant it means.
+        """
+        if value is not None and value.tzinfo is None:
+            raise ValueError("an instant needs a time zone; use datetime.now(UTC)")
         if value is None or dialect.name == "postgresql":
             return value
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -173,6 +179,7 @@ work = Table(
     Column("finished_at", Timestamp),
     UniqueConstraint("subject_id", "stage", "input_digest", "model_name", "model_version"),
     Index("ix_work_due", "state", "next_try_at"),
+    Index("ix_work_unpublished", "state", "publications", text("priority DESC"), "created_at"),
 )
 
 results = Table(

@@ -20,6 +20,12 @@ from schemas.work import Claim, FollowUp, Stage, WorkState
 
 _FIRST_RETRY_SECONDS = 1.0
 """Doubled at every attempt: long enough for a restart, short enough for a person who waits."""
+_LONGEST_RETRY_SECONDS = 300.0
+"""Twenty attempts may be set; doubled without end, the last would be tried after six days."""
+_MAX_DOUBLINGS = 10
+
+CAN_REOPEN = [WorkState.FAILED, WorkState.DISCARDED]
+"""Work that a person has requeued may be opened again from these; never what is in hand."""
 
 KINDS: dict[Stage, ResultKind] = {
     Stage.PREPARE_SERIES: ResultKind.IMAGE,
@@ -134,7 +140,8 @@ def give_back(
     Raises:
         LeaseLostError: the work belongs to someone else by now; nothing was written.
     """
-    pause = _FIRST_RETRY_SECONDS * 2 ** (claim.attempt - 1)
+    doublings = min(claim.attempt - 1, _MAX_DOUBLINGS)
+    pause = min(_FIRST_RETRY_SECONDS * 2**doublings, _LONGEST_RETRY_SECONDS)
     # Jitter: what failed together must not come back together. Not a secret, so plain random.
     pause *= random.uniform(0.75, 1.25)  # noqa: S311
     with ledger.write() as connection:
@@ -203,6 +210,8 @@ def _add_follow_up(
         "publications": 0,
         "next_try_at": now,
         "finished_at": None,
+        "error_code": None,
+        "error_detail": None,
     }
     found = connection.execute(select(work.c.id).where(key)).scalar()
     if found is None:
@@ -220,5 +229,5 @@ def _add_follow_up(
             )
         )
     else:
-        connection.execute(update(work).where(key).values(fresh))
+        connection.execute(update(work).where(key, work.c.state.in_(CAN_REOPEN)).values(fresh))
     bell.ring(connection)
