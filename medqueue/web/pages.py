@@ -1,0 +1,129 @@
+"""The pages: a light, read-only view of the work for people, rendered here, without CDN."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from pathlib import Path
+
+from fastapi import APIRouter
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+
+from medqueue import __version__
+from medqueue.doors.admission import Clock
+from medqueue.errors import NotFoundError
+from medqueue.ledger.engine import Ledger
+from medqueue.results.feed import results_of_reports, results_of_studies
+from medqueue.results.overview import failed_work, take_overview
+from medqueue.results.reports import find_report, list_reports, read_text
+from medqueue.results.studies import find_study, list_studies
+from medqueue.web.highlight import cut
+from schemas.result import Result, ResultKind, ResultStatus
+from schemas.work import WorkState
+
+RECENT = 25
+"""Rows of each table of the work list: what fits a screen or two."""
+MAX_FAILURES = 200
+
+
+def pages_router(ledger: Ledger, clock: Clock) -> APIRouter:
+    """Return the routes of the pages."""
+    router = APIRouter()
+    render = _Renderer()
+
+    @router.get("/")
+    def work_list() -> HTMLResponse:
+        overview = take_overview(ledger, now=clock())
+        studies, _ = list_studies(ledger, limit=RECENT)
+        reports, _ = list_reports(ledger, limit=RECENT)
+        with ledger.read() as connection:
+            on_studies = results_of_studies(connection, [row.study_instance_uid for row in studies])
+            on_reports = results_of_reports(connection, [row.id for row in reports])
+        return render(
+            "work_list.html",
+            overview=overview,
+            waiting=timedelta(seconds=max(overview.waiting_seconds.values())),
+            studies=[
+                (row, newest_of_each_model(_images(on_studies[row.study_instance_uid])))
+                for row in studies
+            ],
+            reports=[(row, newest_of_each_model(on_reports[row.id])) for row in reports],
+        )
+
+    @router.get("/view/studies/{study_instance_uid}")
+    def study(study_instance_uid: str) -> HTMLResponse:
+        try:
+            found = find_study(ledger, study_instance_uid)
+        except NotFoundError as error:
+            return render("missing.html", HTTPStatus.NOT_FOUND, detail=error.detail)
+        return render("study.html", study=found, results=list(reversed(found.results)))
+
+    @router.get("/view/reports/{report_id:path}")
+    def report(report_id: str) -> HTMLResponse:
+        try:
+            found = find_report(ledger, report_id)
+            text = read_text(ledger, found.id)
+        except NotFoundError as error:
+            return render("missing.html", HTTPStatus.NOT_FOUND, detail=error.detail)
+        newest = newest_of_each_model(found.results)
+        findings = [finding for result in newest for finding in result.findings]
+        return render(
+            "report.html",
+            report=found,
+            segments=cut(text, findings),
+            results=list(reversed(found.results)),
+        )
+
+    @router.get("/view/failures")
+    def failures() -> HTMLResponse:
+        return render("failures.html", failures=failed_work(ledger, limit=MAX_FAILURES))
+
+    return router
+
+
+def newest_of_each_model(results: Iterable[Result]) -> list[Result]:
+    """Return, of the results on each input by each model, only the newest."""
+    newest = {(found.series_instance_uid, found.model.name): found for found in results}
+    return list(newest.values())
+
+
+def _images(results: Iterable[Result]) -> list[Result]:
+    return [result for result in results if result.kind is ResultKind.IMAGE]
+
+
+class _Renderer:
+    """Fills templates; whatever comes from outside is escaped."""
+
+    def __init__(self) -> None:
+        self._environment = Environment(
+            loader=FileSystemLoader(Path(__file__).parent / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals.update(
+            version=__version__, ResultStatus=ResultStatus, WorkState=WorkState
+        )
+        self._environment.filters.update(moment=_moment, duration=_duration)
+
+    def __call__(
+        self, template: str, status: HTTPStatus = HTTPStatus.OK, **context: object
+    ) -> HTMLResponse:
+        page = self._environment.get_template(template).render(context)
+        return HTMLResponse(page, status_code=status)
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _duration(duration: timedelta) -> str:
+    seconds = duration.total_seconds()
+    if seconds < 10:  # noqa: PLR2004 - below, tenths still tell something
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
