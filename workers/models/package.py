@@ -8,7 +8,7 @@ safetensors is read, which cannot hold code.
 import hashlib
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -37,7 +37,7 @@ class Package:
 
     folder: Path
     manifest: Manifest
-    weights: bytes
+    weights: bytes = field(repr=False)
     """The verified content: safetensors for `torch`, a rule file for `rules`."""
 
 
