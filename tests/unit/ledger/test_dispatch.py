@@ -22,7 +22,7 @@ from builders import (
 from medqueue.ledger import dispatch
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.tables import work as work_table
-from schemas.work import Priority, Stage, WorkState, WorkToPublish
+from schemas.work import TASK_NAMES, Priority, Stage, WorkState, WorkToPublish
 
 ROUTINE = (Stage.DIAGNOSE_REPORT, Priority.ROUTINE)
 
@@ -218,6 +218,4 @@ def explain(connection: Connection, rest: str, state: WorkState = WorkState.PEND
 
 @pytest.mark.parametrize("stage", list(Stage))
 def test_every_stage_has_a_name_on_the_wire(stage: Stage) -> None:
-    from schemas.work import TASK_NAMES
-
     assert TASK_NAMES[stage].startswith("medqueue.")

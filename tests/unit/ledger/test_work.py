@@ -138,6 +138,28 @@ def test_a_worker_whose_work_another_has_taken_writes_nothing(ledger: Ledger) ->
     assert result_rows(ledger) == []
 
 
+def test_a_worker_whose_work_was_freed_writes_nothing_even_before_it_is_claimed(
+    ledger: Ledger,
+) -> None:
+    late = claim(ledger, a_due_report(ledger))
+    dispatch.end_expired_leases(ledger, now=after(30))
+
+    with pytest.raises(LeaseLostError):
+        finish(ledger, late, at=31)
+
+    assert only(work_rows(ledger)).state == WorkState.PENDING
+    assert result_rows(ledger) == []
+
+
+def test_work_ends_only_once(ledger: Ledger) -> None:
+    held = claim(ledger, a_due_report(ledger))
+    finish(ledger, held)
+
+    with pytest.raises(LeaseLostError):
+        fail(ledger, held)
+    assert only(work_rows(ledger)).state == WorkState.DONE
+
+
 def test_work_of_a_lost_worker_ends_with_exactly_one_result(ledger: Ledger) -> None:
     due = a_due_report(ledger)
     late = claim(ledger, due, worker="frozen")

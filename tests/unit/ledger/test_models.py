@@ -1,0 +1,89 @@
+"""Model versions: known under one content for ever, one of each name released."""
+
+import pytest
+from sqlalchemy import select
+
+from builders import a_text_model, after, an_image_model, only, register, sha256
+from medqueue.errors import NotFoundError, PackageError
+from medqueue.ledger import models
+from medqueue.ledger.engine import Ledger
+from medqueue.ledger.tables import audit_events
+from schemas.result import ResultKind
+
+
+def released(ledger: Ledger, kind: ResultKind = ResultKind.IMAGE) -> list[str]:
+    with ledger.read() as connection:
+        return [f"{m.name} {m.version}" for m in models.released(connection, kind)]
+
+
+def release(ledger: Ledger, version: str) -> None:
+    with ledger.write() as connection:
+        models.release(connection, "chest", version, actor="anna", now=after(1))
+
+
+def test_the_first_version_of_a_name_is_released_at_once(ledger: Ledger) -> None:
+    register(ledger, an_image_model(version="1.0.0"), an_image_model(version="2.0.0"))
+
+    assert released(ledger) == ["chest 1.0.0"]
+
+
+def test_registering_again_changes_nothing(ledger: Ledger) -> None:
+    register(ledger, an_image_model(version="1.0.0"), an_image_model(version="2.0.0"))
+    release(ledger, "2.0.0")
+
+    register(ledger, an_image_model(version="1.0.0"))
+
+    assert released(ledger) == ["chest 2.0.0"]
+
+
+def test_the_same_version_with_other_weights_is_refused(ledger: Ledger) -> None:
+    register(ledger, an_image_model())
+
+    with pytest.raises(PackageError, match="a version never changes"):
+        register(ledger, an_image_model(sha256=sha256("other")))
+
+
+def test_a_release_switches_versions_forth_and_back(ledger: Ledger) -> None:
+    register(ledger, an_image_model(version="1.0.0"), an_image_model(version="2.0.0"))
+
+    release(ledger, "2.0.0")
+    assert released(ledger) == ["chest 2.0.0"]
+    release(ledger, "1.0.0")
+    assert released(ledger) == ["chest 1.0.0"]
+
+
+def test_a_release_is_on_record_with_who_did_it(ledger: Ledger) -> None:
+    register(ledger, an_image_model(version="1.0.0"), an_image_model(version="2.0.0"))
+    release(ledger, "2.0.0")
+
+    with ledger.read() as connection:
+        events = connection.execute(select(audit_events).order_by(audit_events.c.seq)).all()
+    first, second = events
+    assert (first.actor, first.action, first.detail) == ("medqueue", "release", "chest 1.0.0")
+    assert (second.actor, second.at, second.detail) == ("anna", after(1), "chest 2.0.0")
+
+
+def test_the_release_of_an_unknown_version_leaves_the_old_one_released(ledger: Ledger) -> None:
+    register(ledger, an_image_model())
+
+    with pytest.raises(NotFoundError, match="medqueue models list"):
+        release(ledger, "9.9.9")
+    assert released(ledger) == ["chest 1.0.0"]
+
+
+def test_released_models_are_listed_by_kind_and_name(ledger: Ledger) -> None:
+    register(ledger, an_image_model("b"), a_text_model("t"), an_image_model("a"))
+
+    assert released(ledger) == ["a 1.0.0", "b 1.0.0"]
+    assert released(ledger, ResultKind.TEXT) == ["t 1.0.0"]
+
+
+def test_a_manifest_comes_back_as_it_was_registered(ledger: Ledger) -> None:
+    manifest = an_image_model(temperature=1.37, labels=({"name": "pneumonia", "threshold": 0.31},))
+    register(ledger, manifest)
+
+    with ledger.read() as connection:
+        assert models.find(connection, "chest", "1.0.0") == manifest
+        with pytest.raises(NotFoundError):
+            models.find(connection, "chest", "2.0.0")
+        assert only(models.released(connection, ResultKind.IMAGE)) == manifest
