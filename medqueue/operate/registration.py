@@ -1,0 +1,75 @@
+"""Registration: making the model packages that are installed known to the ledger.
+
+The packages come by entry point, group `medqueue.models`: each entry is a callable without
+arguments that returns package folders. So this floor needs no import of the workers.
+"""
+
+import hashlib
+import tomllib
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from medqueue.errors import PackageError
+from medqueue.ledger import models
+from medqueue.ledger.engine import Ledger
+from schemas.manifest import Manifest
+
+GROUP = "medqueue.models"
+_MANIFEST = "manifest.toml"
+
+
+def installed_packages() -> Iterator[Path]:
+    """Yield the folder of every model package that is installed."""
+    for entry in entry_points(group=GROUP):
+        yield from entry.load()()
+
+
+def register(ledger: Ledger, folders: Iterable[Path], *, now: datetime) -> list[Manifest]:
+    """Verify packages and make them known; the first version of a name is released at once.
+
+    Raises:
+        PackageError: a package is damaged, or its version is known with other weights.
+    """
+    manifests = [verify(folder) for folder in folders]
+    with ledger.write() as connection:
+        for manifest in manifests:
+            models.register(connection, manifest, now=now)
+    return manifests
+
+
+def verify(folder: Path) -> Manifest:
+    """Read the manifest of a package and compare the digest of its weights.
+
+    Raises:
+        PackageError: the manifest cannot be read, or the weights are not those that it states.
+    """
+    try:
+        content = tomllib.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        manifest = Manifest.model_validate(content)
+    except OSError as error:
+        raise PackageError(f"{folder.name}: no readable {_MANIFEST}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PackageError(f"{folder.name}: {_MANIFEST} is not TOML: {error}") from error
+    except ValidationError as error:
+        fields = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
+        raise PackageError(f"{folder.name}: {_MANIFEST}: wrong or unknown: {fields}") from error
+    if _digest(folder, manifest.weights) != manifest.sha256:
+        raise PackageError(
+            f"{manifest.name} {manifest.version}: {manifest.weights} is not the file that the "
+            "manifest states (SHA-256 differs); install the package again"
+        )
+    return manifest
+
+
+def _digest(folder: Path, name: str) -> str:
+    weights = folder / name
+    if weights.parent != folder or weights.is_symlink() or not weights.is_file():
+        raise PackageError(
+            f"{folder.name}: the weights must be a file inside the package, without a path or link"
+        )
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
