@@ -179,7 +179,7 @@ from medqueue.operate.supervisor import Supervisor
 folder = Path({str(tmp_path)!r})
 roles = [Role(n, (sys.executable, "-I", "-c", p, str(folder / n)), 0, (folder / n).exists)
          for n, p in (("calm", {WAITS!r}), ("stubborn", {STUBBORN!r}), ("pool", {WITH_A_CHILD!r}))]
-s = Supervisor(roles, guard=lambda: Guard(drain_seconds=0.5), environment={},
+s = Supervisor(roles, guard=lambda: Guard(drain_seconds=0.5), environment={{}},
                log_dir=folder, stop_seconds=1)
 s.run(lambda: print("ready", flush=True))
 """
