@@ -86,7 +86,7 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in _SECURITY_HEADERS.items():
                     headers[name] = value
-                headers["Cache-Control"] = "max-age=3600" if is_static else "no-store"
+                headers["Cache-Control"] = "no-cache" if is_static else "no-store"
             await send(message)
 
         await self._app(scope, receive, with_headers)
