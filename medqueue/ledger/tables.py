@@ -179,7 +179,7 @@ work = Table(
     Column("finished_at", Timestamp),
     UniqueConstraint("subject_id", "stage", "input_digest", "model_name", "model_version"),
     Index("ix_work_due", "state", "next_try_at"),
-    Index("ix_work_unpublished", "state", "publications", text("priority DESC"), "created_at"),
+    Index("ix_work_unpublished", "state", "publications", "priority", "created_at"),
 )
 
 results = Table(

@@ -147,7 +147,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('work', schema=None) as batch_op:
         batch_op.create_index('ix_work_due', ['state', 'next_try_at'], unique=False)
-        batch_op.create_index('ix_work_unpublished', ['state', 'publications', sa.text('priority DESC'), 'created_at'], unique=False)
+        batch_op.create_index('ix_work_unpublished', ['state', 'publications', 'priority', 'created_at'], unique=False)
 
     op.create_table('deliveries',
     sa.Column('id', sa.String(length=32), nullable=False),
