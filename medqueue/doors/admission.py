@@ -1,6 +1,7 @@
 """Admission: the one threshold of every door. Once it returns, the input is durable."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -12,7 +13,8 @@ from medqueue.errors import IdentityError, OutOfResourcesError, RefusedInputErro
 from medqueue.ledger import audit, intake
 from medqueue.ledger.engine import Ledger
 from medqueue.logs import get_logger
-from medqueue.storage.instances import InstanceStore
+from medqueue.storage.instances import IncomingInstance, InstanceStore
+from schemas.identifiers import is_uid
 from schemas.report import ReportSubmission
 from schemas.study import Disposition
 
@@ -27,6 +29,18 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class InstanceRequest:
+    """What a sender says about an object before it comes."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    calling_ae: str
+    urgent: bool = False
+    """The sender asks for urgency outside the object."""
+
+
 class Admission:
     """Validates, stores and records what a door has received. Threads may share one."""
 
@@ -38,25 +52,38 @@ class Admission:
         self._max_attempts = max_attempts
         self._clock = clock
 
+    def receive_instance(self, request: InstanceRequest) -> IncomingInstance:
+        """Begin one DICOM object; its data set is then to be written as it comes.
+
+        Raises:
+            OutOfResourcesError: not now; the sender should try again.
+            IdentityError: never; the request has no proper UIDs, and the refusal is on record.
+        """
+        for name, uid in (
+            ("SOP Class UID", request.sop_class_uid),
+            ("SOP Instance UID", request.sop_instance_uid),
+        ):
+            if not is_uid(uid):
+                error = IdentityError(f"the {name} of the request is not a UID (PS3.5 9.1)")
+                self.record_refusal(request.calling_ae, error)
+                raise error
+        return self._store.receive(
+            part10_header(
+                sop_class_uid=request.sop_class_uid,
+                sop_instance_uid=request.sop_instance_uid,
+                transfer_syntax_uid=request.transfer_syntax_uid,
+                calling_ae=request.calling_ae,
+            )
+        )
+
     def admit_instance(
-        self,
-        data_set: bytes,
-        *,
-        transfer_syntax_uid: str,
-        sop_class_uid: str | None = None,
-        sop_instance_uid: str | None = None,
-        calling_ae: str,
-        urgent: bool = False,
+        self, request: InstanceRequest, incoming: IncomingInstance
     ) -> Disposition | None:
         """Make one DICOM object durable: its bytes, then its record.
 
         Args:
-            data_set: the data set as it came, in the encoding of the transfer syntax.
-            transfer_syntax_uid: as negotiated, or as the file's meta information says.
-            sop_class_uid: as the request says, if it says; must equal that of the data set.
-            sop_instance_uid: likewise.
-            calling_ae: who sent it.
-            urgent: the sender asked for urgency outside the object.
+            request: what the sender said about it; the data set must say the same.
+            incoming: the data set, all of it, in the encoding of the transfer syntax.
 
         Returns:
             What became of it; None for an exact duplicate of what is there.
@@ -65,19 +92,20 @@ class Admission:
             OutOfResourcesError: not now; the sender should try again.
             RefusedInputError: never; its `code` says why, and the refusal is on record.
         """
-        self._store.require_space()
         try:
-            header = read_header(data_set, transfer_syntax_uid, urgent=urgent)
-            _require_same("SOPClassUID", header.sop_class_uid, sop_class_uid)
-            _require_same("SOPInstanceUID", header.sop_instance_uid, sop_instance_uid)
+            header = read_header(
+                incoming.read_again(), request.transfer_syntax_uid, urgent=request.urgent
+            )
+            _require_same("SOP Class UID", header.sop_class_uid, request.sop_class_uid)
+            _require_same("SOP Instance UID", header.sop_instance_uid, request.sop_instance_uid)
         except RefusedInputError as error:
-            self.record_refusal(calling_ae, error)
+            self.record_refusal(request.calling_ae, error)
             raise
-        stored = self._store.put(part10_header(header, calling_ae), [data_set])
+        stored = incoming.keep()
 
         def record(connection: Connection) -> Disposition | None:
             return intake.record_instance(
-                connection, header, stored, calling_ae=calling_ae, now=self._clock()
+                connection, header, stored, calling_ae=request.calling_ae, now=self._clock()
             )
 
         # When this raises, nobody knows whether the commit went through: the bytes stay, since
@@ -87,6 +115,10 @@ class Admission:
             self._store.drop(stored)
         _logger.info("instance-admitted", disposition=disposition or "duplicate", size=stored.size)
         return disposition
+
+    def clear_abandoned(self) -> None:
+        """Remove what dead processes have left of objects that they never accepted."""
+        _logger.info("abandoned-transfers-removed", count=self._store.clear_abandoned())
 
     def admit_report(
         self, submission: ReportSubmission, *, source: str, idempotency_key: str | None = None
@@ -147,6 +179,6 @@ class Admission:
             return record(connection)
 
 
-def _require_same(keyword: str, in_data_set: str, in_request: str | None) -> None:
-    if in_request is not None and in_data_set != in_request:
-        raise IdentityError(f"{keyword} of the data set is not that of the request")
+def _require_same(name: str, in_data_set: str, in_request: str) -> None:
+    if in_data_set != in_request:
+        raise IdentityError(f"{name} of the data set is not that of the request")

@@ -1,24 +1,23 @@
 """The header of a DICOM object: read from the data set, and written as File Meta Information."""
 
 import io
-import zlib
-from typing import Any
+from collections.abc import Mapping
 
-from pydicom import config
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
-from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_file_meta_info
-from pydicom.multival import MultiValue
-from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
 )
+from pydicom.valuerep import TEXT_VR_DELIMS
 
-from medqueue.errors import IdentityError, NotDicomError
+from medqueue.doors.elements import InflatingSource, PlainSource, Walk
+from medqueue.errors import IdentityError
 from schemas.identifiers import UID_MAX_LENGTH, is_uid
 from schemas.study import InstanceHeader
 from schemas.work import Priority
@@ -26,19 +25,30 @@ from schemas.work import Priority
 IMPLEMENTATION_CLASS_UID = "2.25.228417632574392857110234987561203945771"
 """Made once from a random number (PS3.5 section B.2); names medqueue in the files it writes."""
 
-# Invalid values are common in the field; what matters here is checked here.
-config.settings.reading_validation_mode = config.IGNORE
+IMPLEMENTATION_VERSION_NAME = "MEDQUEUE"
 
 _MAX_INFLATED_HEADER = 16 * 1024 * 1024
 """A deflated data set is inflated no further to read its header: it may be a bomb."""
 
-_FIRST_PIXEL_TAG = Tag(0x7FE0, 0x0008)
+_IMPLICIT = frozenset(
+    {
+        ImplicitVRLittleEndian,
+        "1.2.840.10008.1.20",  # Papyrus 3 Implicit VR Little Endian, retired
+    }
+)
+_DEFLATED = frozenset(
+    {
+        DeflatedExplicitVRLittleEndian,
+        "1.2.840.10008.1.2.4.95",  # JPIP Referenced Deflate
+        "1.2.840.10008.1.2.4.205",  # JPIP HTJ2K Referenced Deflate
+    }
+)
 
 _URGENT_PRIORITIES = frozenset({"STAT", "HIGH"})
 """Values of Requested Procedure Priority that overtake (PS3.3 section C.4.11)."""
 
-_TAGS: list[BaseTag | int] = [
-    Tag(keyword)
+_TAGS = {
+    keyword: tag_for_keyword(keyword) or 0
     for keyword in (
         "SpecificCharacterSet",
         "SOPClassUID",
@@ -51,13 +61,19 @@ _TAGS: list[BaseTag | int] = [
         "StudyInstanceUID",
         "SeriesInstanceUID",
         "InstanceNumber",
-        "RequestAttributesSequence",
         "RequestedProcedurePriority",
     )
-]
+}
+_WANTED = frozenset(_TAGS.values())
+_LAST = max(_WANTED)
+"""The walk ends here: pixel data and the frames' groups of enhanced objects come later."""
+
+_INSIDE = frozenset({tag_for_keyword("RequestAttributesSequence") or 0})
 
 
-def read_header(data_set: bytes, transfer_syntax_uid: str, *, urgent: bool) -> InstanceHeader:
+def read_header(
+    data_set: io.BufferedReader, transfer_syntax_uid: str, *, urgent: bool
+) -> InstanceHeader:
     """Read the attributes that the ledger indexes, without touching pixel data.
 
     Args:
@@ -69,35 +85,48 @@ def read_header(data_set: bytes, transfer_syntax_uid: str, *, urgent: bool) -> I
         NotDicomError: the bytes do not parse in this transfer syntax.
         IdentityError: a UID that the object must have is missing or malformed.
     """
-    if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
-        data_set = _inflate_start(data_set)
-    try:
-        parsed = read_dataset(
-            io.BytesIO(data_set),
-            is_implicit_VR=transfer_syntax_uid == ImplicitVRLittleEndian,
-            is_little_endian=transfer_syntax_uid != ExplicitVRBigEndian,
-            stop_when=_at_pixels,
-            specific_tags=_TAGS,
-        )
-        return _index(parsed, transfer_syntax_uid, urgent=urgent)
-    except IdentityError:
-        raise
-    except Exception as error:  # noqa: BLE001 - hostile bytes make the parser raise any type
-        raise _not_dicom(type(error).__name__) from None
+    source = (
+        InflatingSource(data_set, _MAX_INFLATED_HEADER)
+        if transfer_syntax_uid in _DEFLATED
+        else PlainSource(data_set)
+    )
+    walk = Walk(
+        source,
+        implicit=transfer_syntax_uid in _IMPLICIT,
+        big_endian=transfer_syntax_uid == ExplicitVRBigEndian,
+    )
+    values = walk.values_of(_WANTED, inside=_INSIDE, last=_LAST)
+    urgent = urgent or _code(values, "RequestedProcedurePriority", 16) in _URGENT_PRIORITIES
+    return InstanceHeader(
+        study_instance_uid=_uid(values, "StudyInstanceUID"),
+        series_instance_uid=_uid(values, "SeriesInstanceUID"),
+        sop_instance_uid=_uid(values, "SOPInstanceUID"),
+        sop_class_uid=_uid(values, "SOPClassUID"),
+        transfer_syntax_uid=transfer_syntax_uid,
+        patient_id=_text(values, "PatientID", 128),
+        accession_number=_text(values, "AccessionNumber", 128),
+        modality=_code(values, "Modality", 16),
+        body_part=_code(values, "BodyPartExamined", 64),
+        view_position=_code(values, "ViewPosition", 16),
+        instance_number=_number(values, "InstanceNumber"),
+        priority=Priority.URGENT if urgent else Priority.ROUTINE,
+    )
 
 
-def part10_header(header: InstanceHeader, calling_ae: str) -> bytes:
+def part10_header(
+    *, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, calling_ae: str
+) -> bytes:
     """Return preamble, prefix and File Meta Information (PS3.10 section 7.1).
 
     The preamble is zeros and the group is written anew, whatever the sender had: a preamble can
     hide a program (CVE-2019-11687).
     """
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = UID(header.sop_class_uid)
-    meta.MediaStorageSOPInstanceUID = UID(header.sop_instance_uid)
-    meta.TransferSyntaxUID = UID(header.transfer_syntax_uid)
+    meta.MediaStorageSOPClassUID = UID(sop_class_uid)
+    meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
+    meta.TransferSyntaxUID = UID(transfer_syntax_uid)
     meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    meta.ImplementationVersionName = "MEDQUEUE"
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     if calling_ae.isascii() and len(calling_ae) <= 16:  # noqa: PLR2004 - VR AE, PS3.5 section 6.2
         meta.SourceApplicationEntityTitle = calling_ae
     buffer = DicomBytesIO()
@@ -106,78 +135,46 @@ def part10_header(header: InstanceHeader, calling_ae: str) -> bytes:
     return buffer.getvalue()
 
 
-def _index(parsed: Dataset, transfer_syntax_uid: str, *, urgent: bool) -> InstanceHeader:
-    urgent = urgent or _requested_priority(parsed) in _URGENT_PRIORITIES
-    return InstanceHeader(
-        study_instance_uid=_uid(parsed, "StudyInstanceUID"),
-        series_instance_uid=_uid(parsed, "SeriesInstanceUID"),
-        sop_instance_uid=_uid(parsed, "SOPInstanceUID"),
-        sop_class_uid=_uid(parsed, "SOPClassUID"),
-        transfer_syntax_uid=transfer_syntax_uid,
-        patient_id=_text(parsed, "PatientID", 128),
-        accession_number=_text(parsed, "AccessionNumber", 128),
-        modality=_code(parsed, "Modality", 16),
-        body_part=_code(parsed, "BodyPartExamined", 64),
-        view_position=_code(parsed, "ViewPosition", 16),
-        instance_number=_number(parsed, "InstanceNumber"),
-        priority=Priority.URGENT if urgent else Priority.ROUTINE,
-    )
-
-
-def _at_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
-    return bool(tag >= _FIRST_PIXEL_TAG)
-
-
-def _inflate_start(deflated: bytes) -> bytes:
-    try:
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, _MAX_INFLATED_HEADER)
-    except zlib.error:
-        raise _not_dicom("broken deflate stream") from None
-
-
-def _not_dicom(reason: str) -> NotDicomError:
-    return NotDicomError(
-        f"the data set cannot be read in its transfer syntax ({reason}); "
-        "check the file with dcmdump, and send it again"
-    )
-
-
-def _uid(parsed: Dataset, keyword: str) -> str:
-    text = _text(parsed, keyword, UID_MAX_LENGTH + 1)
-    if text is None:
-        raise IdentityError(f"the object has no {keyword}; an object without it has no place")
+def _uid(values: Mapping[int, bytes], keyword: str) -> str:
+    value = values.get(_TAGS[keyword], b"").partition(b"\\")[0]
+    text = value.decode("ascii", "replace").strip("\x00 ")
+    if not text:
+        raise IdentityError(f"the object has no {keyword}, and so no place")
     if not is_uid(text):
         raise IdentityError(
-            f"{keyword} is not a UID: digits and dots, 64 characters at most (PS3.5 section 9.1)"
+            f"{keyword} is not a UID: digits and dots, {UID_MAX_LENGTH} at most (PS3.5 9.1)"
         )
     return text
 
 
-def _text(parsed: Dataset, keyword: str, longest: int) -> str | None:
-    value: Any = parsed.get(keyword)
-    if isinstance(value, MultiValue):
-        value = value[0] if value else None
-    if value is None:
-        return None
+def _text(values: Mapping[int, bytes], keyword: str, longest: int) -> str | None:
+    """Return the first value as the Specific Character Set has it (PS3.3 section C.12.1.1.2)."""
+    value = values.get(_TAGS[keyword], b"")
+    if value.isascii() and b"\x1b" not in value:
+        text = value.decode("ascii")
+    else:
+        text = _decode(value, values.get(_TAGS["SpecificCharacterSet"], b""))
     # PostgreSQL keeps no NUL, which some devices pad with.
-    return str(value).replace("\x00", "").strip()[:longest] or None
+    return text.partition("\\")[0].replace("\x00", "").strip()[:longest] or None
 
 
-def _code(parsed: Dataset, keyword: str, longest: int) -> str | None:
-    text = _text(parsed, keyword, longest)
+def _decode(value: bytes, character_sets: bytes) -> str:
+    terms = [term.strip() for term in character_sets.decode("ascii", "replace").split("\\")]
+    try:
+        return decode_bytes(value, convert_encodings(terms), TEXT_VR_DELIMS)
+    except (LookupError, UnicodeError, Warning):
+        return value.decode("utf-8", "replace")
+
+
+def _code(values: Mapping[int, bytes], keyword: str, longest: int) -> str | None:
+    text = _text(values, keyword, longest)
     return text.upper() if text else None
 
 
-def _number(parsed: Dataset, keyword: str) -> int | None:
-    text = _text(parsed, keyword, 12)
+def _number(values: Mapping[int, bytes], keyword: str) -> int | None:
+    text = _text(values, keyword, 12)
     try:
         number = int(float(text)) if text else None
     except (ValueError, OverflowError):
         return None
     return number if number is not None and abs(number) < 2**31 else None
-
-
-def _requested_priority(parsed: Dataset) -> str | None:
-    requests = [parsed, *(parsed.get("RequestAttributesSequence") or [])]
-    priorities = [_code(request, "RequestedProcedurePriority", 16) for request in requests]
-    return next((priority for priority in priorities if priority), None)

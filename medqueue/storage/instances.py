@@ -1,10 +1,13 @@
 """The instance store: DICOM objects as files, durable before a door says 'success'."""
 
 import hashlib
+import io
 import os
 import shutil
-from collections.abc import Iterable
+import time
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from medqueue.errors import OutOfResourcesError
 from schemas.identifiers import new_id
@@ -13,6 +16,15 @@ from schemas.study import StoredInstance
 _FANOUT = 2
 """Hexadecimal digits that name a sub-folder: at most 256 entries beside each other."""
 
+_INCOMING = "incoming"
+"""Sub-folder of objects in transfer: what a dead process leaves there is found quickly."""
+
+_ABANDONED_SECONDS = 24 * 3600
+"""Nobody writes so long at one object."""
+
+_CHECK_SPACE_EVERY = 64 * 1024 * 1024
+"""Bytes of one object between two looks at the free space."""
+
 
 class InstanceStore:
     """A folder of Part 10 files under names of our own; a UID never becomes a path."""
@@ -20,7 +32,7 @@ class InstanceStore:
     def __init__(self, root: Path, *, min_free_mib: int) -> None:
         self.root = root
         self._min_free = min_free_mib * 1024 * 1024
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (root / _INCOMING).mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def require_space(self) -> None:
         """Refuse before anything is accepted.
@@ -31,49 +43,21 @@ class InstanceStore:
         free = shutil.disk_usage(self.root).free
         if free < self._min_free:
             raise OutOfResourcesError(
-                f"the instance store has {free >> 20} MiB free and keeps "
-                f"{self._min_free >> 20} MiB in reserve; free some disk, or lower "
-                "MEDQUEUE_MIN_FREE_MIB"
+                f"disk almost full: {free >> 20} MiB free, {self._min_free >> 20} MiB are kept in "
+                "reserve; free some, or lower MEDQUEUE_MIN_FREE_MIB"
             )
 
-    def put(self, header: bytes, data_set: Iterable[bytes]) -> StoredInstance:
-        """Write one object and return when it would survive a power cut.
+    def receive(self, header: bytes) -> "IncomingInstance":
+        """Begin an object.
 
         Args:
             header: preamble, prefix and File Meta Information (PS3.10 section 7.1).
-            data_set: the encoded data set, in pieces; its digest identifies the content.
 
         Raises:
-            OutOfResourcesError: the disk refused.
+            OutOfResourcesError: the disk is full, or refused.
         """
-        name = new_id()
-        # The tail of the name is random; its head is the time and would fill one folder.
-        folder = self.root / name[-_FANOUT:]
-        path = folder / f"{name}.dcm"
-        partial = folder / f"{name}.part"
-        digest = hashlib.sha256()
-        size = 0
-        try:
-            if not folder.exists():
-                folder.mkdir(exist_ok=True, mode=0o700)
-                _sync_folder(self.root)
-            with partial.open("xb") as file:
-                file.write(header)
-                for piece in data_set:
-                    digest.update(piece)
-                    size += len(piece)
-                    file.write(piece)
-                file.flush()
-                _sync_data(file.fileno())
-            partial.rename(path)
-            _sync_folder(folder)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            reason = error.strerror or type(error).__name__
-            raise OutOfResourcesError(f"the instance store cannot write: {reason}") from error
-        return StoredInstance(
-            path=str(path.relative_to(self.root)), sha256=digest.hexdigest(), size=size
-        )
+        self.require_space()
+        return IncomingInstance(self, header)
 
     def path_of(self, stored_path: str) -> Path:
         """Return where an instance lies."""
@@ -82,6 +66,114 @@ class InstanceStore:
     def drop(self, stored: StoredInstance) -> None:
         """Remove a copy that no record points to."""
         self.path_of(stored.path).unlink(missing_ok=True)
+
+    def clear_abandoned(self) -> int:
+        """Remove what processes have left that died during a transfer; return how much it was."""
+        before = time.time() - _ABANDONED_SECONDS
+        abandoned = [
+            partial
+            for partial in (self.root / _INCOMING).iterdir()
+            if partial.stat().st_mtime < before
+        ]
+        for partial in abandoned:
+            partial.unlink(missing_ok=True)
+        return len(abandoned)
+
+
+class IncomingInstance:
+    """An object in transfer. As a context manager it leaves nothing behind unless it is kept."""
+
+    def __init__(self, store: InstanceStore, header: bytes) -> None:
+        self._store = store
+        self._name = new_id()
+        self._partial = store.root / _INCOMING / f"{self._name}.part"
+        self._begin = len(header)
+        self._digest = hashlib.sha256()
+        self._failure: OutOfResourcesError | None = None
+        self.size = 0
+        """Bytes of the data set so far."""
+        try:
+            # Unbuffered: pieces are large already, and come from the buffer of a socket.
+            self._file = self._partial.open("x+b", buffering=0)
+        except OSError as error:
+            raise _cannot_write(error) from error
+        self._write(header)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+        self._partial.unlink(missing_ok=True)
+
+    def write(self, piece: bytes | memoryview) -> None:
+        """Add to the data set.
+
+        When the disk refuses, that is kept for `keep` to raise, and the rest is thrown away: a
+        sender must be heard to its end before it can be answered.
+        """
+        before = self.size
+        self.size += len(piece)
+        self._digest.update(piece)
+        if self._failure is None:
+            if before // _CHECK_SPACE_EVERY != self.size // _CHECK_SPACE_EVERY:
+                self._check_space()
+            self._write(piece)
+
+    def read_again(self) -> io.BufferedReader:
+        """Return a reader of the data set from its begin; good until the next call here."""
+        self._file.seek(self._begin)
+        return io.BufferedReader(io.FileIO(self._file.fileno(), closefd=False))
+
+    def keep(self) -> StoredInstance:
+        """Give the object its place, and return when it would survive a power cut.
+
+        Raises:
+            OutOfResourcesError: the disk has refused.
+        """
+        if self._failure is not None:
+            raise self._failure
+        # The tail of the name is random; its head is the time and would fill one folder.
+        folder = self._store.root / self._name[-_FANOUT:]
+        path = folder / f"{self._name}.dcm"
+        try:
+            _sync_data(self._file.fileno())
+            if not folder.exists():
+                folder.mkdir(exist_ok=True, mode=0o700)
+                _sync_folder(self._store.root)
+            self._partial.rename(path)
+            _sync_folder(folder)
+        except OSError as error:
+            raise _cannot_write(error) from error
+        return StoredInstance(
+            path=str(path.relative_to(self._store.root)),
+            sha256=self._digest.hexdigest(),
+            size=self.size,
+        )
+
+    def _write(self, piece: bytes | memoryview) -> None:
+        rest = memoryview(piece)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self._failure = _cannot_write(error)
+
+    def _check_space(self) -> None:
+        try:
+            self._store.require_space()
+        except OutOfResourcesError as error:
+            self._failure = error
+
+
+def _cannot_write(error: OSError) -> OutOfResourcesError:
+    reason = error.strerror or type(error).__name__
+    return OutOfResourcesError(f"the instance store cannot write: {reason}")
 
 
 def _sync_data(descriptor: int) -> None:

@@ -1,0 +1,183 @@
+"""The DICOM door itself: listens, gives every connection a thread, and stops in order."""
+
+import contextlib
+import errno
+import socket
+import threading
+import time
+
+from medqueue.doors.admission import Admission
+from medqueue.doors.dimse.association import Association, Host
+from medqueue.doors.dimse.counters import Counters
+from medqueue.doors.dimse.limits import Limits
+from medqueue.doors.dimse.peers import read_allow_list
+from medqueue.errors import ConfigurationError
+from medqueue.logs import get_logger
+from medqueue.settings import Settings
+
+_logger = get_logger(__name__)
+
+_BACKLOG = 128
+"""Connections that the system holds until we take them; more are dropped and tried again."""
+
+_PAUSE_SECONDS = 0.1
+"""After a failed accept, such as for want of file descriptors: others may give some back."""
+
+
+_CUT_SECONDS = 2.0
+"""For a thread to end whose connection is cut; it may be waiting for the disk."""
+
+
+class DimseDoor:
+    """Storage and Verification SCP. `start` returns when it listens."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        admission: Admission,
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """Make a door that is still closed.
+
+        Args:
+            settings: of the AE title, the allow-list, and where to listen.
+            admission: where received objects go.
+            host: listen here instead of where the settings say.
+            port: likewise; 0 for a free one.
+            limits: what peers may cost.
+
+        Raises:
+            ConfigurationError: the allow-list is wrong, or missing beyond loopback.
+        """
+        self._bind_to = (host or settings.bind, settings.dimse_port if port is None else port)
+        self._admission = admission
+        self._limits = limits or Limits()
+        self.counters = Counters()
+        self._stopping = threading.Event()
+        self._host = Host(
+            ae_title=settings.ae_title,
+            allow_list=read_allow_list(settings, self._bind_to[0]),
+            limits=self._limits,
+            admission=admission,
+            counters=self.counters,
+            is_stopping=self._stopping.is_set,
+        )
+        self._lock = threading.Lock()
+        self._running: dict[Association, threading.Thread] = {}
+        self._listener: socket.socket | None = None
+        self._acceptor: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """Where the door listens, once it does."""
+        if self._listener is None:
+            return self._bind_to[1]
+        return int(self._listener.getsockname()[1])
+
+    def start(self) -> None:
+        """Open the door.
+
+        Raises:
+            ConfigurationError: the address or port cannot be had.
+        """
+        self._admission.clear_abandoned()
+        self._listener = _listen(*self._bind_to)
+        self._acceptor = threading.Thread(
+            target=self._accept_all, args=(self._listener,), name="dimse-acceptor", daemon=True
+        )
+        self._acceptor.start()
+        _logger.info("dimse-listening", host=self._bind_to[0], port=self.port)
+
+    def stop(self, seconds: float) -> None:
+        """Close the door: objects in transfer get so many seconds, idle peers none."""
+        deadline = time.monotonic() + seconds
+        self._stopping.set()
+        if self._listener is not None and self._acceptor is not None:
+            # Closing alone would not wake the thread that waits in accept.
+            with contextlib.suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+            self._acceptor.join(seconds)
+        running = self._snapshot()
+        for association in running:
+            if not association.is_established:
+                association.cut()
+        for thread in running.values():
+            thread.join(max(0.0, deadline - time.monotonic()))
+        late = self._snapshot()
+        for association in late:
+            association.cut()
+        for thread in late.values():
+            thread.join(_CUT_SECONDS)
+        _logger.info("dimse-stopped", cut=len(late))
+
+    def _snapshot(self) -> dict[Association, threading.Thread]:
+        with self._lock:
+            return dict(self._running)
+
+    def _accept_all(self, listener: socket.socket) -> None:
+        while not self._stopping.is_set():
+            try:
+                connection, peer = listener.accept()
+            except OSError as error:
+                if self._stopping.is_set():
+                    return
+                _logger.warning("accept-failed", error=errno.errorcode.get(error.errno or 0))
+                self._stopping.wait(_PAUSE_SECONDS)
+                continue
+            try:
+                self._serve(connection, str(peer[0]))
+            except (OSError, RuntimeError) as error:
+                # The peer is gone already, or the system gives no more threads.
+                _logger.warning("connection-dropped", error=type(error).__name__)
+                connection.close()
+
+    def _serve(self, connection: socket.socket, address: str) -> None:
+        association = Association(connection, address, self._host)
+        thread = threading.Thread(
+            target=self._run, args=(association,), name="dimse-association", daemon=True
+        )
+        with self._lock:
+            self._make_room()
+            self._running[association] = thread
+        try:
+            thread.start()
+        except RuntimeError:
+            with self._lock:
+                del self._running[association]
+            raise
+
+    def _run(self, association: Association) -> None:
+        try:
+            association.run()
+        finally:
+            with self._lock:
+                del self._running[association]
+
+    def _make_room(self) -> None:
+        """Cut the oldest connection that is no association, if there are too many of them."""
+        strangers = [one for one in self._running if not one.is_established]
+        if len(strangers) >= self._limits.connections:
+            _logger.warning("connection-cut", waiting=len(strangers))
+            strangers[0].cut()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        cure = {
+            errno.EADDRINUSE: "something else listens there; stop it, or set MEDQUEUE_DIMSE_PORT",
+            errno.EACCES: "ports below 1024 need a privilege; set MEDQUEUE_DIMSE_PORT=11112",
+            errno.EADDRNOTAVAIL: "this machine has no such address; set MEDQUEUE_BIND",
+        }.get(error.errno or 0, error.strerror or "unknown reason")
+        raise ConfigurationError(f"the DICOM door cannot listen on {host}:{port}: {cure}") from None
+    return listener
