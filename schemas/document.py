@@ -33,7 +33,7 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading with what follows it. `start` is that of the heading, or of the text without one."""
+    """A heading with what follows it, up to the next; a text may begin without a heading."""
 
     kind: SectionKind
     start: int
