@@ -34,6 +34,12 @@ class OutOfResourcesError(UnavailableError):
     code = "out-of-resources"
 
 
+class ArtifactLostError(UnavailableError):
+    """A file between two stages is gone or broken; the stage before can make it again."""
+
+    code = "artifact-lost"
+
+
 class RefusedInputError(MedqueueError):
     """A door can never accept this input. Subclasses say why."""
 
@@ -95,7 +101,7 @@ class UndecodableError(WorkError):
 
 
 class UnsupportedInputError(WorkError):
-    """The input is of a form that this version cannot prepare."""
+    """The input is of a form that the model cannot take; it ends as `skipped`, not as `failed`."""
 
     code = "unsupported-input"
 

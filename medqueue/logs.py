@@ -39,7 +39,7 @@ def configure_logs(process: str, level: str) -> None:
     root.handlers = [handler]
     root.setLevel(level.upper())
     # Libraries that describe what they carry: a DICOM association or a request may hold PHI.
-    for name in ("pynetdicom", "pydicom", "httpx", "httpcore", "uvicorn.access"):
+    for name in ("pynetdicom", "pydicom", "httpx", "httpcore", "uvicorn.access", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

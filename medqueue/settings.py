@@ -109,6 +109,16 @@ class Settings(BaseModel):
         """Folder for sockets and process ids."""
         return self.data_dir / "run"
 
+    @property
+    def instances_dir(self) -> Path:
+        """Folder of the instance store; doors and workers must share it."""
+        return self.data_dir / "instances"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """Folder of the files that pass between stages; workers must share it."""
+        return self.data_dir / "artifacts"
+
     def to_environment(self) -> dict[str, str]:
         """Return the settings as variables, for the processes that the supervisor starts."""
         values = self.model_dump(mode="json", exclude_none=True)

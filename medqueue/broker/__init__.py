@@ -1,1 +1,1 @@
-"""The broker: Celery on Redis or Valkey, which carries the bell, never the truth."""
+"""The broker: Celery on Redis, and the relay that rings it. A doorbell, never the truth."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from medqueue.errors import UnavailableError
+from medqueue.errors import ArtifactLostError
 
 
 class ArtifactStore:
@@ -29,12 +29,12 @@ class ArtifactStore:
         """Read tensors.
 
         Raises:
-            UnavailableError: the file is gone or broken; the stage before must run again.
+            ArtifactLostError: the file is gone or broken; the stage before can make it again.
         """
         try:
             return load_file(self._root / name)
         except (OSError, SafetensorError) as error:
-            raise UnavailableError(f"artifact {name} cannot be read; it is made again") from error
+            raise ArtifactLostError(f"artifact {name} cannot be read; it is made again") from error
 
     def drop(self, name: str) -> None:
         """Remove an artifact that has been used."""

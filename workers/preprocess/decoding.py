@@ -110,10 +110,9 @@ def read_header(path: Path) -> Dataset:
         syntax = str(header.file_meta.TransferSyntaxUID)
         size = _decoded_bytes(header)
     if syntax not in CODECS and syntax not in PYDICOM_DECODES:
-        name = uid.UID_dictionary.get(syntax, ("of an unknown UID",))[0]
-        raise UnsupportedInputError(f"no decoder for the Transfer Syntax {name}")
+        raise UndecodableError(f"no decoder for the Transfer Syntax {uid.UID(syntax).name}")
     if size > MAX_DECODED_BYTES:
-        raise UnsupportedInputError(
+        raise UndecodableError(
             f"the header promises {size} bytes of pixels, more than the limit of "
             f"{MAX_DECODED_BYTES}; nothing was decoded"
         )
@@ -159,7 +158,7 @@ def _decoded_bytes(header: Dataset) -> int:
     if int(header.SamplesPerPixel) != 1:
         raise UnsupportedInputError("a colour image: this version prepares grey images only")
     if bits not in BITS_ALLOCATED or not 1 <= stored <= bits:
-        raise UnsupportedInputError(
+        raise UndecodableError(
             f"Bits Allocated {bits} with Bits Stored {stored}: only 8, 16 and 32 with at most as "
             "many stored are decoded"
         )
@@ -226,7 +225,7 @@ def _limit_inflation(path: Path) -> None:
         while pending and not inflater.eof:
             total += len(inflater.decompress(pending, 1024**2))
             if total > MAX_INFLATED_BYTES:
-                raise UnsupportedInputError(
+                raise UndecodableError(
                     f"the deflated data set is larger than the limit of {MAX_INFLATED_BYTES} bytes"
                 )
             pending = inflater.unconsumed_tail or file.read(1024**2)

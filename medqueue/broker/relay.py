@@ -1,0 +1,128 @@
+"""The relay: completes quiet studies, and rings the broker for due work until it is claimed."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from celery import Celery
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
+
+from medqueue.broker.routing import queue_name
+from medqueue.ledger import completeness, dispatch
+from medqueue.ledger.engine import Ledger
+from medqueue.logs import get_logger
+from medqueue.settings import Settings
+from schemas.work import TASK_NAMES, Priority, Stage, WorkToPublish
+
+_logger = get_logger(__name__)
+
+_BATCH = 500
+"""Messages a round. More would make urgent work wait for the round to end."""
+_LONGEST_WAIT_SECONDS = 0.5
+"""The relay looks at least so often, should a ring be lost."""
+_SWEEP_SECONDS = 1.0
+"""How often lost leases and lost messages are looked for."""
+_PAUSE_AFTER_ERROR_SECONDS = 1.0
+
+
+class Relay:
+    """One loop over the ledger. Several may run at once: rows are shared out by locks."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        app: Celery,
+        settings: Settings,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._ledger = ledger
+        self._app = app
+        self._settings = settings
+        self._clock = clock
+        self._next_sweep = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Relay until told to stop. An error of database or broker is logged and outlived."""
+        ear = self._ledger.listen()
+        try:
+            while not stop.is_set():
+                try:
+                    self.step()
+                    ear.wait(self._pause())
+                except (DBAPIError, RedisError, KombuError, OSError) as error:
+                    _logger.warning("relay-interrupted", error=type(error).__name__)
+                    stop.wait(_PAUSE_AFTER_ERROR_SECONDS)
+        finally:
+            ear.close()
+
+    def step(self) -> None:
+        """Do everything that is due now, once."""
+        self._complete_studies()
+        self._publish(dispatch.take_unpublished(self._ledger, limit=_BATCH, now=self._clock()))
+        if time.monotonic() >= self._next_sweep:
+            self._next_sweep = time.monotonic() + _SWEEP_SECONDS
+            self._sweep()
+
+    def _complete_studies(self) -> None:
+        quiet_seconds = self._settings.study_quiet_seconds
+        now = self._clock()
+        for study in completeness.quiet_studies(self._ledger, quiet_seconds=quiet_seconds, now=now):
+            completed = completeness.complete_study(
+                self._ledger,
+                study,
+                quiet_seconds=quiet_seconds,
+                max_attempts=self._settings.max_attempts,
+                now=now,
+            )
+            if completed:
+                _logger.info("study-complete", study=study)
+
+    def _sweep(self) -> None:
+        expired = dispatch.end_expired_leases(self._ledger, now=self._clock())
+        if expired:
+            _logger.warning("leases-expired", count=expired)
+            self._publish(dispatch.take_unpublished(self._ledger, limit=_BATCH, now=self._clock()))
+        for (stage, priority), count in dispatch.waiting(self._ledger, now=self._clock()).items():
+            # As many messages wait as there is work: nothing is lost, the workers are just busy.
+            if self._depth(stage, priority) < count:
+                silent = dispatch.take_silent(
+                    self._ledger, stage=stage, priority=priority, limit=_BATCH, now=self._clock()
+                )
+                if silent:
+                    _logger.warning(
+                        "published-again", queue=queue_name(stage, priority), count=len(silent)
+                    )
+                self._publish(silent)
+
+    def _publish(self, due: list[WorkToPublish]) -> None:
+        """Send one message for each piece of work: its task name and its opaque id."""
+        published = 0
+        try:
+            with self._app.producer_pool.acquire(block=True, timeout=5) as producer:
+                for work in due:
+                    self._app.send_task(
+                        TASK_NAMES[work.stage],
+                        args=[work.id],
+                        queue=queue_name(work.stage, work.priority),
+                        producer=producer,
+                    )
+                    published += 1
+        except (RedisError, KombuError, OSError):
+            dispatch.unpublish(self._ledger, [work.id for work in due[published:]])
+            raise
+
+    def _depth(self, stage: Stage, priority: Priority) -> int:
+        """Count the messages that wait in one queue."""
+        with self._app.connection_for_read() as connection:
+            depth: int = connection.default_channel.client.llen(queue_name(stage, priority))
+        return depth
+
+    def _pause(self) -> float:
+        until_quiet = completeness.seconds_until_next(
+            self._ledger, quiet_seconds=self._settings.study_quiet_seconds, now=self._clock()
+        )
+        return min(_LONGEST_WAIT_SECONDS, until_quiet if until_quiet is not None else 1.0)

@@ -1,0 +1,107 @@
+"""One series, in two stages: prepare its images, then let a model diagnose them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medqueue.errors import ArtifactLostError, UnsupportedInputError
+from medqueue.ledger import planning
+from medqueue.ledger.engine import Ledger
+from medqueue.storage.artifacts import ArtifactStore
+from medqueue.storage.instances import InstanceStore
+from schemas.finding import Finding, Presence
+from schemas.manifest import Label, Manifest
+from schemas.result import Outcome, ResultStatus
+from schemas.work import Claim, FollowUp, Stage
+from workers.inference.session import Session
+from workers.preprocess.pixels import prepare_image
+
+_IMAGES = "images"
+
+
+class SeriesDiagnosis:
+    """What both stages need: the ledger's index, the objects, and the files between the stages."""
+
+    def __init__(self, ledger: Ledger, instances: InstanceStore, artifacts: ArtifactStore) -> None:
+        self._ledger = ledger
+        self._instances = instances
+        self._artifacts = artifacts
+
+    def prepare(self, claim: Claim, manifest: Manifest) -> FollowUp | None:
+        """Leave the series' images, as the model wants them, in a file for the next stage.
+
+        Returns:
+            The next stage, or None where the series has grown since: then its new content has
+            work of its own, or will have when the study is quiet again.
+
+        Raises:
+            UndecodableError: an image is damaged; a series with a hole is not diagnosed.
+            UnsupportedInputError: an image is of a form that the model cannot take.
+        """
+        planned = self._planned_images(claim, manifest)
+        if planned is None:
+            return None
+        name = self._artifacts.put(claim.id, {_IMAGES: planned})
+        return FollowUp(Stage.DIAGNOSE_IMAGE, manifest.name, manifest.version, name)
+
+    def diagnose(self, claim: Claim, session: Session) -> Outcome | None:
+        """Let the model look at the prepared images; None as for `prepare`.
+
+        A finding's probability is the highest over the images of the series: what one view
+        shows is there.
+        """
+        images = self._prepared_images(claim, session.manifest)
+        if images is None:
+            return None
+        highest = session.predict(images).max(axis=0)
+        with self._ledger.read() as connection:
+            kept = planning.kept_instances(connection, claim.subject_id)
+        fitting, _ = planning.fitting_instances(session.manifest, kept)
+        return Outcome(
+            status=ResultStatus.FINAL,
+            model=session.manifest.reference(),
+            sop_instance_uids=tuple(row.sop_instance_uid for row in fitting),
+            findings=tuple(
+                _finding(label, float(probability))
+                for label, probability in zip(session.manifest.labels, highest, strict=True)
+            ),
+        )
+
+    def forget(self, claim: Claim) -> None:
+        """Remove the file between the stages, once the result is in the ledger."""
+        if claim.artifact is not None:
+            self._artifacts.drop(claim.artifact)
+
+    def _prepared_images(self, claim: Claim, manifest: Manifest) -> NDArray[np.float32] | None:
+        try:
+            if claim.artifact is not None:
+                return self._artifacts.get(claim.artifact)[_IMAGES]
+        except ArtifactLostError:
+            # A wiped temporary folder costs time, not a result.
+            pass
+        return self._planned_images(claim, manifest)
+
+    def _planned_images(self, claim: Claim, manifest: Manifest) -> NDArray[np.float32] | None:
+        if manifest.preparation is None:
+            raise UnsupportedInputError(f"{manifest.name} does not say how to prepare images")
+        with self._ledger.read() as connection:
+            kept = planning.kept_instances(connection, claim.subject_id)
+        fitting, _ = planning.fitting_instances(manifest, kept)
+        if planning.digest_of(row.sha256 for row in fitting) != claim.input_digest:
+            return None
+        return np.stack(
+            [
+                prepare_image(self._instances.path_of(row.path), manifest.preparation)
+                for row in fitting
+            ]
+        )
+
+
+def _finding(label: Label, probability: float) -> Finding:
+    present = probability >= label.threshold
+    return Finding(
+        code=label.code,
+        label=label.name,
+        probability=probability,
+        threshold=label.threshold,
+        presence=Presence.PRESENT if present else Presence.ABSENT,
+    )

@@ -1,0 +1,1 @@
+"""The Celery tasks, and how every one of them is performed."""

@@ -1,0 +1,106 @@
+"""Performing work: claim it, do it under a lease, and end it in the ledger, whatever happens.
+
+A message is only a bell: what is lost, sent twice or late does no harm, since the worker that
+holds the claim alone can write, and only once.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sqlalchemy.exc import DBAPIError
+
+from medqueue.errors import LeaseLostError, UnavailableError, UnsupportedInputError, WorkError
+from medqueue.ledger import models, work
+from medqueue.ledger.lease import Heartbeat
+from medqueue.logs import get_logger
+from schemas.manifest import Manifest
+from schemas.result import Outcome, ResultError, ResultStatus
+from schemas.work import Claim, FollowUp
+from workers.tasks.process import WorkerProcess
+
+_logger = get_logger(__name__)
+
+Conclusion = Outcome | FollowUp | None
+"""How work ends well: with a result, with its next stage, or with neither if it is superseded."""
+
+
+def perform(
+    process: WorkerProcess, work_id: str, do: Callable[[Claim, Manifest], Conclusion]
+) -> None:
+    """Perform one piece of work, if it is still to be done and nobody else does it.
+
+    Errors end as data: for good as a `failed` or `skipped` result, for now as another try later.
+    """
+    claim = work.claim(
+        process.ledger,
+        work_id,
+        worker=process.name,
+        lease_seconds=process.settings.lease_seconds,
+        now=_now(),
+    )
+    if claim is None:
+        return
+    with process.ledger.read() as connection:
+        manifest = models.find(connection, claim.model_name, claim.model_version)
+    try:
+        try:
+            with Heartbeat(process.ledger, claim):
+                conclusion = do(claim, manifest)
+            _end_well(process, claim, conclusion)
+        except UnsupportedInputError as error:
+            _end_well(process, claim, _outcome(ResultStatus.SKIPPED, manifest, error.code, error))
+        except WorkError as error:
+            failed = _outcome(ResultStatus.FAILED, manifest, error.code, error)
+            work.fail(process.ledger, claim, failed, now=_now())
+        except (UnavailableError, DBAPIError, MemoryError) as error:
+            _try_again(process, claim, manifest, "unavailable", error)
+        except LeaseLostError:
+            raise
+        except Exception as error:
+            _logger.exception("work-raised", work=claim.id)
+            _try_again(process, claim, manifest, "internal", error)
+    except LeaseLostError:
+        _logger.warning("late-result-discarded", work=claim.id, stage=claim.stage)
+
+
+def _end_well(process: WorkerProcess, claim: Claim, conclusion: Conclusion) -> None:
+    outcome = conclusion if isinstance(conclusion, Outcome) else None
+    follow_up = conclusion if isinstance(conclusion, FollowUp) else None
+    work.finish(process.ledger, claim, outcome=outcome, follow_up=follow_up, now=_now())
+    _logger.info(
+        "work-done",
+        work=claim.id,
+        stage=claim.stage,
+        status=outcome.status if outcome else "follow-up" if follow_up else "superseded",
+    )
+
+
+def _try_again(
+    process: WorkerProcess, claim: Claim, manifest: Manifest, code: str, error: Exception
+) -> None:
+    """Give the work back for another try, or fail it when none is left.
+
+    Only the type of an unknown error is kept: its text may quote the input.
+    """
+    detail = error.detail if isinstance(error, UnavailableError) else type(error).__name__
+    if claim.attempt < claim.max_attempts:
+        work.give_back(process.ledger, claim, error_code=code, error_detail=detail, now=_now())
+        return
+    failed = Outcome(
+        status=ResultStatus.FAILED,
+        model=manifest.reference(),
+        error=ResultError(code=code, detail=f"{claim.attempt} attempts failed: {detail}"),
+    )
+    work.fail(process.ledger, claim, failed, now=_now())
+
+
+def _outcome(status: ResultStatus, manifest: Manifest, code: str, error: WorkError) -> Outcome:
+    return Outcome(
+        status=status,
+        model=manifest.reference(),
+        error=ResultError(code=code, detail=error.detail),
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,43 @@
+"""The tasks that Celery finds, one for each stage. A message holds one opaque id."""
+
+from celery import shared_task
+
+from schemas.manifest import Manifest
+from schemas.result import Outcome
+from schemas.work import TASK_NAMES, Claim, FollowUp, Stage
+from workers.diagnose_report import diagnose_report
+from workers.tasks.performing import perform
+from workers.tasks.process import worker_process
+
+
+@shared_task(name=TASK_NAMES[Stage.PREPARE_SERIES])
+def prepare_series(work_id: str) -> None:
+    """Prepare the images of one series for one model."""
+    process = worker_process()
+
+    def do(claim: Claim, manifest: Manifest) -> FollowUp | None:
+        return process.series.prepare(claim, manifest)
+
+    perform(process, work_id, do)
+
+
+@shared_task(name=TASK_NAMES[Stage.DIAGNOSE_IMAGE])
+def diagnose_image(work_id: str) -> None:
+    """Let one model diagnose one prepared series."""
+    process = worker_process()
+
+    def do(claim: Claim, manifest: Manifest) -> Outcome | None:
+        return process.series.diagnose(claim, process.sessions.get(manifest))
+
+    perform(process, work_id, do)
+
+
+@shared_task(name=TASK_NAMES[Stage.DIAGNOSE_REPORT])
+def diagnose_report_text(work_id: str) -> None:
+    """Let one model read one report text."""
+    process = worker_process()
+
+    def do(claim: Claim, manifest: Manifest) -> Outcome:
+        return diagnose_report(process.ledger, claim, manifest, process.labelers.get(manifest))
+
+    perform(process, work_id, do)
