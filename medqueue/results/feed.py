@@ -87,7 +87,7 @@ def results_of_studies(
 def results_of_reports(connection: Connection, ids: Sequence[str]) -> dict[str, list[Result]]:
     """Return the results on each of some reports, by our id, oldest first."""
     pairs = select(results.c.seq, results.c.subject_id).where(results.c.subject_id.in_(ids))
-    subject_of = dict(connection.execute(pairs).tuples().all())
+    subject_of = {row.seq: row.subject_id for row in connection.execute(pairs)}
     condition = FEED.c.seq.in_(list(subject_of))
     found: dict[str, list[Result]] = {id_: [] for id_ in ids}
     for result in _fetch(connection, select(FEED).where(condition).order_by(FEED.c.seq)):

@@ -13,7 +13,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread, uid
+from pydicom import Dataset, config, dcmread, uid
 from pydicom.encaps import generate_frames
 from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.utils import pixel_array
@@ -110,7 +110,9 @@ def read_header(path: Path) -> Dataset:
         syntax = str(header.file_meta.TransferSyntaxUID)
         size = _decoded_bytes(header)
     if syntax not in CODECS and syntax not in PYDICOM_DECODES:
-        raise UndecodableError(f"no decoder for the Transfer Syntax {uid.UID(syntax).name}")
+        known = uid.UID(syntax, validation_mode=config.IGNORE)
+        name = known.name if known.type == "Transfer Syntax" else "of an unknown UID"
+        raise UndecodableError(f"no decoder for the Transfer Syntax {name}")
     if size > MAX_DECODED_BYTES:
         raise UndecodableError(
             f"the header promises {size} bytes of pixels, more than the limit of "

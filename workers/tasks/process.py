@@ -15,7 +15,7 @@ from schemas.manifest import Manifest
 from workers.diagnose_study import SeriesDiagnosis
 from workers.inference.host import ModelHost
 from workers.inference.session import Session
-from workers.models.lexicon import load_lexicon
+from workers.models.lexicon import parse_lexicon
 from workers.models.rules import RuleLabeler
 from workers.models.shelf import take_package
 
@@ -42,8 +42,7 @@ def worker_process() -> WorkerProcess:
         return Session(take_package(manifest, settings.data_dir))
 
     def load_labeler(manifest: Manifest) -> RuleLabeler:
-        package = take_package(manifest, settings.data_dir)
-        return RuleLabeler(load_lexicon(package.folder / manifest.weights))
+        return RuleLabeler(parse_lexicon(take_package(manifest, settings.data_dir).weights))
 
     return WorkerProcess(
         name=f"{platform.node()}:{os.getpid()}",
