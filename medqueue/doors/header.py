@@ -68,6 +68,8 @@ _WANTED = frozenset(_TAGS.values())
 _LAST = max(_WANTED)
 """The walk ends here: pixel data and the frames' groups of enhanced objects come later."""
 
+_LAST_OF_ALL = 0xFFFFFFFF
+
 _INSIDE = frozenset({tag_for_keyword("RequestAttributesSequence") or 0})
 
 
@@ -85,17 +87,7 @@ def read_header(
         NotDicomError: the bytes do not parse in this transfer syntax.
         IdentityError: a UID that the object must have is missing or malformed.
     """
-    source = (
-        InflatingSource(data_set, _MAX_INFLATED_HEADER)
-        if transfer_syntax_uid in _DEFLATED
-        else PlainSource(data_set)
-    )
-    walk = Walk(
-        source,
-        implicit=transfer_syntax_uid in _IMPLICIT,
-        big_endian=transfer_syntax_uid == ExplicitVRBigEndian,
-    )
-    values = walk.values_of(_WANTED, inside=_INSIDE, last=_LAST)
+    values = _walk(data_set, transfer_syntax_uid).values_of(_WANTED, inside=_INSIDE, last=_LAST)
     urgent = urgent or _code(values, "RequestedProcedurePriority", 16) in _URGENT_PRIORITIES
     return InstanceHeader(
         study_instance_uid=_uid(values, "StudyInstanceUID"),
@@ -111,6 +103,18 @@ def read_header(
         instance_number=_number(values, "InstanceNumber"),
         priority=Priority.URGENT if urgent else Priority.ROUTINE,
     )
+
+
+def require_whole(data_set: io.BufferedReader, transfer_syntax_uid: str) -> None:
+    """Walk over all elements, pixel data too, to see that none is cut off.
+
+    A deflated data set passes: its end is not known before it is inflated.
+
+    Raises:
+        NotDicomError: one is, or the bytes do not parse in this transfer syntax.
+    """
+    if transfer_syntax_uid not in _DEFLATED:
+        _walk(data_set, transfer_syntax_uid).values_of((), inside=(), last=_LAST_OF_ALL)
 
 
 def part10_header(
@@ -133,6 +137,19 @@ def part10_header(
     buffer.write(b"\x00" * 128 + b"DICM")
     write_file_meta_info(buffer, meta, enforce_standard=True)
     return buffer.getvalue()
+
+
+def _walk(data_set: io.BufferedReader, transfer_syntax_uid: str) -> Walk:
+    source = (
+        InflatingSource(data_set, _MAX_INFLATED_HEADER)
+        if transfer_syntax_uid in _DEFLATED
+        else PlainSource(data_set)
+    )
+    return Walk(
+        source,
+        implicit=transfer_syntax_uid in _IMPLICIT,
+        big_endian=transfer_syntax_uid == ExplicitVRBigEndian,
+    )
 
 
 def _uid(values: Mapping[int, bytes], keyword: str) -> str:

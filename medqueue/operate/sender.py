@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydicom.filereader import read_file_meta_info
 from pynetdicom import AE, _config, build_context, evt
 from pynetdicom.association import Association
+from pynetdicom.dsutils import split_dataset
 
+from medqueue.doors.header import require_whole
 from medqueue.errors import NotDicomError, UnavailableError
 from schemas.identifiers import is_uid
 
@@ -38,6 +39,8 @@ class SentFile:
     status: int | None = None
     """Status (0000,0900) of the C-STORE-RSP; None when there was none."""
     reason: str | None = None
+    is_unanswered: bool = False
+    """The receiver broke the association instead of answering."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,8 @@ def _inspect(path: Path) -> _Candidate:
         NotDicomError: the file is not a DICOM file, or is damaged.
     """
     try:
-        meta = read_file_meta_info(path)
+        # The library's own view of the file, since it is the library that will send it.
+        meta, offset = split_dataset(path)
         sop_class_uid = str(meta.get("MediaStorageSOPClassUID", ""))
         transfer_syntax_uid = str(meta.get("TransferSyntaxUID", ""))
         sop_instance_uid = str(meta.get("MediaStorageSOPInstanceUID", ""))
@@ -144,6 +148,9 @@ def _inspect(path: Path) -> _Candidate:
     for uid in (sop_class_uid, transfer_syntax_uid, sop_instance_uid):
         if not is_uid(uid):
             raise NotDicomError("its File Meta Information lacks a UID that sending needs")
+    with path.open("rb") as file:
+        file.seek(offset)
+        require_whole(file, transfer_syntax_uid)
     return _Candidate(path, path.stat().st_size, sop_class_uid, transfer_syntax_uid)
 
 
@@ -179,7 +186,11 @@ class _Peer:
             for number, candidate in enumerate(batch, start=1):
                 if not association.is_established:
                     association = self._associate(batch)
-                yield _store(association, candidate, priority, number % 0x10000)
+                sent = _store(association, candidate, priority, number % 0x10000)
+                if sent.is_unanswered:
+                    # It notices its end only later; until then it would wait for answers.
+                    association.abort()
+                yield sent
         finally:
             if association.is_established:
                 association.release()
@@ -218,18 +229,17 @@ def _store(
 ) -> SentFile:
     # The library's only switch for sending a file's bytes as they lie.
     _config.STORE_SEND_CHUNKED_DATASET = True
-    status: int | None = None
     try:
         response = association.send_c_store(candidate.path, msg_id=message_id, priority=priority)
     except ValueError:
         reason = "the receiver accepts no such SOP Class in this transfer syntax"
-    else:
-        status = response.get("Status")
-        if status is None:
-            reason = "the receiver broke the association before it answered"
-        elif status == 0 or status & 0xF000 == 0xB000:  # noqa: PLR2004 - PS3.7 section C.4
-            return SentFile(candidate.path, candidate.size, status=status)
-        else:
-            comment = str(response.get("ErrorComment", ""))
-            reason = f"refused with status 0x{status:04X}" + (f": {comment}" if comment else "")
+        return SentFile(candidate.path, candidate.size, reason=reason)
+    status = response.get("Status")
+    if status is None:
+        reason = "the receiver broke the association before it answered"
+        return SentFile(candidate.path, candidate.size, reason=reason, is_unanswered=True)
+    if status == 0 or status & 0xF000 == 0xB000:  # noqa: PLR2004 - PS3.7 section C.4
+        return SentFile(candidate.path, candidate.size, status=status)
+    comment = str(response.get("ErrorComment", ""))
+    reason = f"refused with status 0x{status:04X}" + (f": {comment}" if comment else "")
     return SentFile(candidate.path, candidate.size, status=status, reason=reason)
