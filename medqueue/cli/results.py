@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
 
 import click
 from rich.console import Console
@@ -46,25 +47,17 @@ def results(after: str | None, follow: bool, limit: int | None, as_json: bool) -
     Example: medqueue results --follow --json
     """
     parse_cursor(after)
-    ledger = open_ledger(load_settings().ledger_url)
-    schema.require_current(ledger)
     cursor = after or START
-    is_first = True
-    console = Console()
-    if not console.is_terminal:
-        console.width = _PIPED_WIDTH
-    try:
-        for page, following in _pages(ledger, cursor, follow=follow, limit=limit):
-            if as_json:
-                for result in page:
-                    click.echo(result.model_dump_json())
-            else:
-                console.print(_table(page, with_header=is_first))
-            cursor, is_first = following, False
-    except KeyboardInterrupt:
-        pass  # how --follow ends
-    if is_first and not as_json:
-        click.echo("no results" if after is None else "no new results")
+    show = _show_json if as_json else _Tables().show
+    with closing(open_ledger(load_settings().ledger_url)) as ledger:
+        schema.require_current(ledger)
+        # Ctrl-C is how --follow ends.
+        with suppress(KeyboardInterrupt):
+            for page, following in _pages(ledger, cursor, follow=follow, limit=limit):
+                show(page)
+                cursor = following
+    if cursor == (after or START):
+        click.echo("no results" if after is None else "no new results", err=as_json)
     click.echo(f"next cursor: {cursor}", err=as_json)
 
 
@@ -83,6 +76,25 @@ def _pages(
             time.sleep(_POLL_SECONDS)
         else:
             return
+
+
+def _show_json(page: list[Result]) -> None:
+    for result in page:
+        click.echo(result.model_dump_json())
+
+
+class _Tables:
+    """Shows pages one below the other as if they were one table."""
+
+    def __init__(self) -> None:
+        self._console = Console()
+        if not self._console.is_terminal:
+            self._console.width = _PIPED_WIDTH
+        self._is_first = True
+
+    def show(self, page: list[Result]) -> None:
+        self._console.print(_table(page, with_header=self._is_first))
+        self._is_first = False
 
 
 def _table(page: list[Result], *, with_header: bool) -> Table:
