@@ -1,5 +1,7 @@
 """One series, in two stages: prepare its images, then let a model diagnose them."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,10 +14,12 @@ from schemas.finding import Finding, Presence
 from schemas.manifest import Label, Manifest
 from schemas.result import Outcome, ResultStatus
 from schemas.work import Claim, FollowUp, Stage
-from workers.inference.session import Session
 from workers.preprocess.pixels import prepare_image
 
 _IMAGES = "images"
+
+Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Probabilities (images, labels) for prepared images (images, 1, rows, columns)."""
 
 
 class SeriesDiagnosis:
@@ -43,26 +47,26 @@ class SeriesDiagnosis:
         name = self._artifacts.put(claim.id, {_IMAGES: planned})
         return FollowUp(Stage.DIAGNOSE_IMAGE, manifest.name, manifest.version, name)
 
-    def diagnose(self, claim: Claim, session: Session) -> Outcome | None:
+    def diagnose(self, claim: Claim, manifest: Manifest, predict: Predict) -> Outcome | None:
         """Let the model look at the prepared images; None as for `prepare`.
 
         A finding's probability is the highest over the images of the series: what one view
         shows is there.
         """
-        images = self._prepared_images(claim, session.manifest)
+        images = self._prepared_images(claim, manifest)
         if images is None:
             return None
-        highest = session.predict(images).max(axis=0)
+        highest = predict(images).max(axis=0)
         with self._ledger.read() as connection:
             kept = planning.kept_instances(connection, claim.subject_id)
-        fitting, _ = planning.fitting_instances(session.manifest, kept)
+        fitting, _ = planning.fitting_instances(manifest, kept)
         return Outcome(
             status=ResultStatus.FINAL,
-            model=session.manifest.reference(),
+            model=manifest.reference(),
             sop_instance_uids=tuple(row.sop_instance_uid for row in fitting),
             findings=tuple(
                 _finding(label, float(probability))
-                for label, probability in zip(session.manifest.labels, highest, strict=True)
+                for label, probability in zip(manifest.labels, highest, strict=True)
             ),
         )
 

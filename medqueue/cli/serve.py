@@ -5,7 +5,6 @@ import threading
 
 import click
 
-from medqueue.broker.app import create_app, require_answer
 from medqueue.broker.routing import Role, queues_of
 from medqueue.doors.admission import Admission
 from medqueue.errors import ConfigurationError
@@ -46,13 +45,14 @@ def api() -> None:
 
     Example: MEDQUEUE_HTTP_PORT=8080 medqueue serve api
     """
-    from medqueue.web.app import create_app as create_http_app
+    from medqueue.broker.app import require_answer
+    from medqueue.web.app import create_app
     from medqueue.web.serving import serve_http
 
     settings = _start("api")
     ledger = _open(settings)
     checks = {"redis": require_answer(settings)}
-    app = create_http_app(settings, ledger, _admission(settings, ledger), checks=checks)
+    app = create_app(settings, ledger, _admission(settings, ledger), checks=checks)
     serve_http(app, settings)
 
 
@@ -62,6 +62,7 @@ def relay() -> None:
 
     Example: medqueue serve relay
     """
+    from medqueue.broker.app import create_app
     from medqueue.broker.relay import Relay
 
     settings = _start("relay")
@@ -77,6 +78,8 @@ def flower() -> None:
     """
     import flower.options  # noqa: F401 - it defines the option that is set below
     from tornado.options import options
+
+    from medqueue.broker.app import create_app
 
     settings = _start("flower")
     if not settings.loopback_only and settings.flower_login is None:
@@ -104,6 +107,8 @@ def worker(role: str) -> None:
 
     Example: medqueue worker --role cpu
     """
+    from medqueue.broker.app import create_app
+
     settings = _start(f"worker-{role}")
     _open(settings).close()
     pool = {

@@ -1,5 +1,7 @@
 """A loaded torch model, ready to give calibrated probabilities for prepared images."""
 
+import threading
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -7,7 +9,8 @@ from numpy.typing import NDArray
 from medqueue.errors import ModelError, PackageError
 from schemas.manifest import ImagePreparation
 from workers.models.calibration import calibrated_probabilities
-from workers.models.package import Package, build_network
+from workers.models.network import build_network
+from workers.models.package import Package
 
 
 class Session:
@@ -15,6 +18,7 @@ class Session:
 
     The same image gives the same probability to 1e-5 whatever else is in its batch: the network is
     in evaluation mode, in float32, without the shortened float formats of newer GPUs.
+    Threads may share one.
 
     Attributes:
         manifest: The manifest of the package.
@@ -29,6 +33,7 @@ class Session:
         self._preparation: ImagePreparation = preparation
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._network = build_network(package).to(self.device)
+        self._lock = threading.Lock()
         self._warm_up()
 
     def predict(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -47,6 +52,11 @@ class Session:
         return np.concatenate([empty, *passes])
 
     def _forward(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        # One pass at a time: two would fight over the same cores, and both be late.
+        with self._lock:
+            return self._run(batch)
+
+    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         images = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32))
         try:
             with (

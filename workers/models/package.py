@@ -11,15 +11,10 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
-from torch import nn
 
 from medqueue.errors import PackageError
-from schemas.manifest import Engine, Manifest
-from workers.models.registry import build
+from schemas.manifest import Manifest
 
 MANIFEST_NAME = "manifest.toml"
 MAX_MANIFEST_BYTES = 256 * 1024
@@ -76,31 +71,6 @@ def load_package(folder: Path) -> Package:
             f"{manifest.sha256}: get the package again from where it came"
         )
     return Package(folder, manifest, weights)
-
-
-def build_network(package: Package) -> nn.Module:
-    """Build the network of a torch package with its weights, in evaluation mode, on the CPU."""
-    manifest = package.manifest
-    if manifest.engine is not Engine.TORCH:
-        raise PackageError(f"{manifest.name}: its engine is {manifest.engine}, not {Engine.TORCH}")
-    if not manifest.weights.endswith(".safetensors"):
-        raise PackageError(
-            f"{manifest.name}: {manifest.weights} is not safetensors; pickled weights can run code "
-            "and are never loaded: convert them with safetensors.torch.save_file"
-        )
-    network = build(manifest.architecture, len(manifest.labels), manifest.parameters)
-    try:
-        state = load_safetensors(package.weights)
-        network.load_state_dict(state)
-    except (SafetensorError, RuntimeError, KeyError) as error:
-        # torch lists every tensor that does not fit; the first line says what is wrong.
-        reason = str(error).splitlines()[0]
-        raise PackageError(
-            f"{manifest.name}: the weights do not fit {manifest.architecture!r}: {reason}"
-        ) from error
-    if not all(torch.isfinite(tensor).all() for tensor in state.values()):
-        raise PackageError(f"{manifest.name}: the weights hold values that are not finite numbers")
-    return network.eval()
 
 
 def _bounded_bytes(path: Path, limit: int) -> bytes:

@@ -9,7 +9,13 @@ from datetime import UTC, datetime
 
 from sqlalchemy.exc import DBAPIError
 
-from medqueue.errors import LeaseLostError, UnavailableError, UnsupportedInputError, WorkError
+from medqueue.errors import (
+    LeaseLostError,
+    MedqueueError,
+    UnavailableError,
+    UnsupportedInputError,
+    WorkError,
+)
 from medqueue.ledger import models, work
 from medqueue.ledger.lease import Heartbeat
 from medqueue.logs import get_logger
@@ -26,10 +32,13 @@ Conclusion = Outcome | FollowUp | None
 
 def perform(
     process: WorkerProcess, work_id: str, do: Callable[[Claim, Manifest], Conclusion]
-) -> None:
+) -> Claim | None:
     """Perform one piece of work, if it is still to be done and nobody else does it.
 
     Errors end as data: for good as a `failed` or `skipped` result, for now as another try later.
+
+    Returns:
+        The claim if the work has ended for good and well, else None.
     """
     claim = work.claim(
         process.ledger,
@@ -39,28 +48,44 @@ def perform(
         now=_now(),
     )
     if claim is None:
-        return
+        return None
     with process.ledger.read() as connection:
         manifest = models.find(connection, claim.model_name, claim.model_version)
     try:
-        try:
-            with Heartbeat(process.ledger, claim):
-                conclusion = do(claim, manifest)
-            _end_well(process, claim, conclusion)
-        except UnsupportedInputError as error:
-            _end_well(process, claim, _outcome(ResultStatus.SKIPPED, manifest, error.code, error))
-        except WorkError as error:
-            failed = _outcome(ResultStatus.FAILED, manifest, error.code, error)
-            work.fail(process.ledger, claim, failed, now=_now())
-        except (UnavailableError, DBAPIError, MemoryError) as error:
-            _try_again(process, claim, manifest, "unavailable", error)
-        except LeaseLostError:
-            raise
-        except Exception as error:
-            _logger.exception("work-raised", work=claim.id)
-            _try_again(process, claim, manifest, "internal", error)
+        return _attempt(process, claim, manifest, do)
     except LeaseLostError:
         _logger.warning("late-result-discarded", work=claim.id, stage=claim.stage)
+        return None
+
+
+def _attempt(
+    process: WorkerProcess,
+    claim: Claim,
+    manifest: Manifest,
+    do: Callable[[Claim, Manifest], Conclusion],
+) -> Claim | None:
+    try:
+        with Heartbeat(process.ledger, claim):
+            conclusion = do(claim, manifest)
+        _end_well(process, claim, conclusion)
+    except LeaseLostError:
+        raise
+    except UnsupportedInputError as error:
+        _end_well(process, claim, _without_diagnosis(ResultStatus.SKIPPED, manifest, error))
+    except WorkError as error:
+        failed = _without_diagnosis(ResultStatus.FAILED, manifest, error)
+        work.fail(process.ledger, claim, failed, now=_now())
+    except MedqueueError as error:
+        _try_again(process, claim, manifest, error.code, error.detail)
+    except (DBAPIError, MemoryError) as error:
+        _try_again(process, claim, manifest, UnavailableError.code, type(error).__name__)
+    except Exception as error:
+        # Only the type is kept: the text of an unknown error may quote the input.
+        _logger.exception("work-raised", work=claim.id)
+        _try_again(process, claim, manifest, MedqueueError.code, type(error).__name__)
+    else:
+        return claim
+    return None
 
 
 def _end_well(process: WorkerProcess, claim: Claim, conclusion: Conclusion) -> None:
@@ -76,13 +101,9 @@ def _end_well(process: WorkerProcess, claim: Claim, conclusion: Conclusion) -> N
 
 
 def _try_again(
-    process: WorkerProcess, claim: Claim, manifest: Manifest, code: str, error: Exception
+    process: WorkerProcess, claim: Claim, manifest: Manifest, code: str, detail: str
 ) -> None:
-    """Give the work back for another try, or fail it when none is left.
-
-    Only the type of an unknown error is kept: its text may quote the input.
-    """
-    detail = error.detail if isinstance(error, UnavailableError) else type(error).__name__
+    """Give the work back for another try, or fail it when none is left."""
     if claim.attempt < claim.max_attempts:
         work.give_back(process.ledger, claim, error_code=code, error_detail=detail, now=_now())
         return
@@ -94,11 +115,11 @@ def _try_again(
     work.fail(process.ledger, claim, failed, now=_now())
 
 
-def _outcome(status: ResultStatus, manifest: Manifest, code: str, error: WorkError) -> Outcome:
+def _without_diagnosis(status: ResultStatus, manifest: Manifest, error: WorkError) -> Outcome:
     return Outcome(
         status=status,
         model=manifest.reference(),
-        error=ResultError(code=code, detail=error.detail),
+        error=ResultError(code=error.code, detail=error.detail),
     )
 
 

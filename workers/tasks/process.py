@@ -5,19 +5,26 @@ import os
 import platform
 from dataclasses import dataclass
 
-from celery.signals import worker_process_init
+from celery.signals import celeryd_after_setup, worker_process_init
+from celery.worker import WorkController
 
+from medqueue.broker.routing import Role, queues_of
+from medqueue.errors import PackageError
+from medqueue.ledger import models
 from medqueue.ledger.engine import Ledger, open_ledger
+from medqueue.logs import get_logger
 from medqueue.settings import Settings, load_settings
 from medqueue.storage.artifacts import ArtifactStore
 from medqueue.storage.instances import InstanceStore
 from schemas.manifest import Manifest
-from workers.diagnose_study import SeriesDiagnosis
+from schemas.result import ResultKind
+from workers.diagnose_study import Predict, SeriesDiagnosis
 from workers.inference.host import ModelHost
-from workers.inference.session import Session
 from workers.models.lexicon import parse_lexicon
 from workers.models.rules import RuleLabeler
 from workers.models.shelf import take_package
+
+_logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,7 @@ class WorkerProcess:
     settings: Settings
     ledger: Ledger
     series: SeriesDiagnosis
-    sessions: ModelHost[Session]
+    networks: ModelHost[Predict]
     labelers: ModelHost[RuleLabeler]
 
 
@@ -38,8 +45,10 @@ def worker_process() -> WorkerProcess:
     settings = load_settings()
     ledger = open_ledger(settings.ledger_url)
 
-    def load_session(manifest: Manifest) -> Session:
-        return Session(take_package(manifest, settings.data_dir))
+    def load_network(manifest: Manifest) -> Predict:
+        from workers.inference.session import Session  # torch: gpu workers alone need it
+
+        return Session(take_package(manifest, settings.data_dir)).predict
 
     def load_labeler(manifest: Manifest) -> RuleLabeler:
         return RuleLabeler(parse_lexicon(take_package(manifest, settings.data_dir).weights))
@@ -53,9 +62,27 @@ def worker_process() -> WorkerProcess:
             InstanceStore(settings.instances_dir, min_free_mib=settings.min_free_mib),
             ArtifactStore(settings.artifacts_dir),
         ),
-        sessions=ModelHost(load_session),
+        networks=ModelHost(load_network),
         labelers=ModelHost(load_labeler),
     )
+
+
+@celeryd_after_setup.connect
+def _warm_up(instance: WorkController, **_: object) -> None:
+    """Load the released image models before the first study waits for them."""
+    wanted = set(instance.app.amqp.queues.consume_from)
+    if wanted.isdisjoint(queues_of(Role.GPU)):
+        return
+    process = worker_process()
+    with process.ledger.read() as connection:
+        released = models.released(connection, ResultKind.IMAGE)
+    for manifest in released:
+        try:
+            process.networks.get(manifest)
+            _logger.info("model-loaded", model=manifest.name, version=manifest.version)
+        except PackageError as error:
+            # The others must serve; work for this one says the same in its failure.
+            _logger.error("model-not-loaded", detail=error.detail)  # noqa: TRY400
 
 
 @worker_process_init.connect

@@ -27,9 +27,11 @@ def diagnose_image(work_id: str) -> None:
     process = worker_process()
 
     def do(claim: Claim, manifest: Manifest) -> Outcome | None:
-        return process.series.diagnose(claim, process.sessions.get(manifest))
+        return process.series.diagnose(claim, manifest, process.networks.get(manifest))
 
-    perform(process, work_id, do)
+    ended = perform(process, work_id, do)
+    if ended is not None:
+        process.series.forget(ended)
 
 
 @shared_task(name=TASK_NAMES[Stage.DIAGNOSE_REPORT])

@@ -83,7 +83,8 @@ def train(config: Path, output: Path, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def evaluate(name: str, data: Path, positive_class: int, as_json: bool) -> None:
     """Measure the model NAME (a bundled model, or the folder of a package) on labelled images."""
-    from workers.models.package import build_network, bundled_packages, load_package
+    from workers.models.network import build_network
+    from workers.models.package import bundled_packages, load_package
     from workers.training.data import read_split, split_of
     from workers.training.evaluate import evaluate_network
 

@@ -12,7 +12,8 @@ from torchmetrics.functional.classification import binary_auroc
 
 from workers.inference.session import Session
 from workers.models.calibration import calibrated_probabilities
-from workers.models.package import build_network, bundled_packages, load_package
+from workers.models.network import build_network
+from workers.models.package import bundled_packages, load_package
 from workers.preprocess.pixels import normalise, prepare_image
 from workers.training.data import LabelledImages, read_split
 from workers.training.evaluate import logits_of

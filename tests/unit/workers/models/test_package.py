@@ -12,9 +12,9 @@ from safetensors.torch import load, save
 from medqueue.errors import PackageError
 from schemas.manifest import Engine
 from workers.models import package as package_module
+from workers.models.network import build_network
 from workers.models.package import (
     Package,
-    build_network,
     bundled_packages,
     load_package,
     read_manifest,
