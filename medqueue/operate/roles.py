@@ -14,7 +14,7 @@ from medqueue.operate.ports import accepts_connections, answers_http
 from medqueue.operate.workers_alive import worker_answers
 from medqueue.settings import Settings
 
-_BROKER, _WORKERS, _RELAY, _DOORS = range(4)
+_BROKER, _WORK, _DOORS = range(3)
 """Ranks: the doors close first and the broker last, so that nothing loses what it leans on."""
 
 
@@ -30,18 +30,18 @@ def all_roles(settings: Settings) -> list[Role]:
         return Role(
             f"worker-{role}",
             (program, "worker", "--role", role),
-            _WORKERS,
+            _WORK,
             lambda: worker_answers(app, role),
         )
 
     return [
         *_embedded_broker(settings),
         *(worker(role) for role in WorkerRole),
-        serve("relay", _RELAY, lambda: True),  # it has no door; work tells whether it lives
+        serve("relay", _WORK, lambda: True),  # it has no door; work tells whether it lives
         serve("door", _DOORS, lambda: accepts_connections(settings, settings.dimse_port)),
         serve("api", _DOORS, lambda: answers_http(settings, settings.http_port, "/readyz")),
         serve(
-            "flower", _DOORS, lambda: answers_http(settings, settings.flower_port, "/healthcheck")
+            "flower", _WORK, lambda: answers_http(settings, settings.flower_port, "/healthcheck")
         ),
     ]
 
