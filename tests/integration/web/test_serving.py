@@ -1,5 +1,6 @@
 """The HTTP door as a real server: readers among writers, and how it starts and stops."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
 import httpx
 import pytest
@@ -99,6 +101,21 @@ def test_readers_among_writers_neither_skip_nor_repeat(ledger: Ledger, tmp_path:
         assert {report for _, report in seen} == expected
         assert [seq for seq, _ in seen] == sorted({seq for seq, _ in seen})
     assert all(seen == pages[0] for seen in pages)
+
+
+def test_the_consumer_of_the_how_to_follows_the_feed(sqlite_ledger: Ledger, tmp_path: Path) -> None:
+    howto = Path(__file__).parents[3] / "docs" / "howto" / "read-results.md"
+    (source,) = re.findall(r"```python\n(.*?)```", howto.read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(source, names)  # noqa: S102 - our own page
+    submit(sqlite_ledger, "Clear.", report_id="R-1")
+    with a_server(sqlite_ledger, tmp_path) as url, ThreadPoolExecutor(1) as pool:
+        feed = names["follow"](url)
+        first, cursor = next(feed)
+        second = pool.submit(next, feed)
+        submit(sqlite_ledger, "Clear.", report_id="R-2")
+        assert (first["report_id"], cursor) == ("R-1", str(first["seq"]))
+        assert second.result(timeout=30)[0]["report_id"] == "R-2"
 
 
 def test_sigterm_ends_long_polls_and_then_the_process(sqlite_url: str, tmp_path: Path) -> None:
