@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -19,12 +20,25 @@ from pydantic import (
 
 from medqueue.errors import PackageError
 from schemas.finding import Code
-from workers.models.phrases import expand
+from workers.models.phrases import expand, tokenise
 
 MAX_BYTES = 1_000_000
 """A lexicon is read by hand; a larger file is something else."""
 
-Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=800)]
+
+def _begins_with_a_word(phrase: str) -> str:
+    for variant in expand(phrase):
+        if variant.lstrip().startswith("*") or not tokenise(variant).words:
+            raise ValueError(f"the phrase {variant!r} must begin with a word")
+    return phrase
+
+
+Phrase = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=800),
+    AfterValidator(_begins_with_a_word),
+]
+"""As `phrases` explains: alternatives in braces, `*` and `**` for gaps."""
 
 
 class _Strict(BaseModel):

@@ -132,8 +132,6 @@ class Phrases(Generic[P]):
             else:
                 for word in tokenise(part).words:
                     node = node.next.setdefault(word, _Node())
-        if node is self._root:
-            raise ValueError(f"the phrase {phrase!r} has no words")
         if payload not in node.payloads:
             node.payloads.append(payload)
 

@@ -125,11 +125,14 @@ def _hides(longer: Match[_Name], match: Match[_Name]) -> bool:
 
 
 def _leftmost_longest(found: Iterable[Match[CueKind]], taken: frozenset[int]) -> list[Cue]:
-    """Choose cues that do not overlap, and none inside the name of a finding."""
+    """Choose cues that do not overlap: none inside the name of a finding, none with one inside.
+
+    'no change' is a cue of its own, but in 'no effusion, change of position' it is not.
+    """
     cues: list[Cue] = []
     free_from = 0
     for match in sorted(found, key=lambda match: (match.first, -match.last)):
-        if match.first >= free_from and taken.isdisjoint(match.literal):
+        if match.first >= free_from and taken.isdisjoint(range(match.first, match.last + 1)):
             cues.append(Cue(match.first, match.last, match.payload))
             free_from = match.last + 1
     return cues

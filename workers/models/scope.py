@@ -60,6 +60,8 @@ _EITHER: dict[CueKind, CueKind] = {
     CueKind.UNCERTAINTY_EITHER: CueKind.UNCERTAINTY_AFTER,
 }
 _STARTS_A_SCOPE = frozenset({*_FORWARD, *_EITHER, CueKind.WEAK_UNCERTAINTY})
+_REACHES_OVER_A_COMMA = frozenset(_BACKWARD) - {CueKind.PAST_AFTER}
+"""'the nodule, which is not seen today'; but not 'nodule, control after therapy'."""
 _NEIGHBOUR = 5
 """Words between 'or' and the findings it may join; further away it joins something else."""
 
@@ -146,7 +148,7 @@ class Sentence:
         if kind in _FORWARD:
             self._start(_FORWARD[kind])
         elif kind in _BACKWARD:
-            self._look_back(cue.first, kind, over_comma=cue.kind not in _EITHER)
+            self._look_back(cue.first, kind, over_comma=cue.kind in _REACHES_OVER_A_COMMA)
         elif kind is CueKind.WEAK_UNCERTAINTY:
             if self._scope is None:
                 self._open(Presence.UNCERTAIN)
