@@ -1,15 +1,12 @@
 """The header of a DICOM object: read from the data set, and written as File Meta Information."""
 
 import io
+import struct
 from collections.abc import Mapping
 
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import tag_for_keyword
-from pydicom.dataset import FileMetaDataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import (
-    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
@@ -17,7 +14,7 @@ from pydicom.uid import (
 from pydicom.valuerep import TEXT_VR_DELIMS
 
 from medqueue.doors.elements import InflatingSource, PlainSource, Walk
-from medqueue.errors import IdentityError
+from medqueue.errors import IdentityError, NotDicomError
 from schemas.identifiers import UID_MAX_LENGTH, is_uid
 from schemas.study import InstanceHeader
 from schemas.work import Priority
@@ -88,6 +85,8 @@ def read_header(
         IdentityError: a UID that the object must have is missing or malformed.
     """
     values = _walk(data_set, transfer_syntax_uid).values_of(_WANTED, inside=_INSIDE, last=_LAST)
+    if not values:
+        raise NotDicomError("there is no data set, or not in its transfer syntax")
     urgent = urgent or _code(values, "RequestedProcedurePriority", 16) in _URGENT_PRIORITIES
     return InstanceHeader(
         study_instance_uid=_uid(values, "StudyInstanceUID"),
@@ -125,18 +124,31 @@ def part10_header(
     The preamble is zeros and the group is written anew, whatever the sender had: a preamble can
     hide a program (CVE-2019-11687).
     """
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = UID(sop_class_uid)
-    meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
-    meta.TransferSyntaxUID = UID(transfer_syntax_uid)
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+    elements = [
+        (0x0001, b"OB", b"\x00\x01"),
+        (0x0002, b"UI", _padded(sop_class_uid, b"\x00")),
+        (0x0003, b"UI", _padded(sop_instance_uid, b"\x00")),
+        (0x0010, b"UI", _padded(transfer_syntax_uid, b"\x00")),
+        (0x0012, b"UI", _padded(IMPLEMENTATION_CLASS_UID, b"\x00")),
+        (0x0013, b"SH", _padded(IMPLEMENTATION_VERSION_NAME, b" ")),
+    ]
     if calling_ae.isascii() and len(calling_ae) <= 16:  # noqa: PLR2004 - VR AE, PS3.5 section 6.2
-        meta.SourceApplicationEntityTitle = calling_ae
-    buffer = DicomBytesIO()
-    buffer.write(b"\x00" * 128 + b"DICM")
-    write_file_meta_info(buffer, meta, enforce_standard=True)
-    return buffer.getvalue()
+        elements.append((0x0016, b"AE", _padded(calling_ae, b" ")))
+    group = b"".join(_encode(element, vr, value) for element, vr, value in elements)
+    length = _encode(0x0000, b"UL", struct.pack("<L", len(group)))
+    return b"\x00" * 128 + b"DICM" + length + group
+
+
+def _encode(element: int, vr: bytes, value: bytes) -> bytes:
+    """Encode one element of group 0002 in Explicit VR Little Endian."""
+    if vr == b"OB":
+        return struct.pack("<HH2sxxL", 0x0002, element, vr, len(value)) + value
+    return struct.pack("<HH2sH", 0x0002, element, vr, len(value)) + value
+
+
+def _padded(text: str, padding: bytes) -> bytes:
+    value = text.encode("ascii")
+    return value + padding * (len(value) % 2)
 
 
 def _walk(data_set: io.BufferedReader, transfer_syntax_uid: str) -> Walk:
