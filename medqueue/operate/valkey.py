@@ -9,16 +9,12 @@ from pathlib import Path
 
 import psutil
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from medqueue.broker.embedded import socket_path
 from medqueue.errors import ConfigurationError, UnavailableError
+from medqueue.operate.redis_client import connect
 from medqueue.settings import Settings
 
-_ANSWER_SECONDS = 1.0
-"""A server on a unix socket answers in microseconds; one that loads its file answers at once too,
-with an error."""
 _STALE_STOP_SECONDS = 10.0
 """How long a server of an earlier run may take to write its file and end."""
 
@@ -80,16 +76,16 @@ def prepare(settings: Settings) -> None:
         UnavailableError: a server of an earlier run does not end.
     """
     _folder(settings).mkdir(parents=True, exist_ok=True, mode=0o700)
-    socket = socket_path(settings)
-    socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _require_private(socket.parent)
-    _shut_down(socket)
+    folder = socket_path(settings).parent
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _require_private(folder)
+    _shut_down(settings)
 
 
 def answers(settings: Settings) -> bool:
     """Tell whether the embedded server answers a PING."""
     try:
-        with _connect(socket_path(settings)) as client:
+        with connect(settings) as client:
             return bool(client.ping())
     except (redis.RedisError, OSError):
         return False
@@ -112,15 +108,6 @@ def _program_of_the_wheel() -> Path | None:
     return path if os.access(path, os.X_OK) else None
 
 
-def _connect(socket: Path) -> redis.Redis:
-    return redis.Redis(
-        unix_socket_path=str(socket),
-        socket_timeout=_ANSWER_SECONDS,
-        socket_connect_timeout=_ANSWER_SECONDS,
-        retry=Retry(NoBackoff(), 0),  # the library's own retries take seconds
-    )
-
-
 def _require_private(folder: Path) -> None:
     """Refuse a folder that another user made first: the temporary folder is open to all."""
     status = folder.lstat()
@@ -132,14 +119,14 @@ def _require_private(folder: Path) -> None:
         )
 
 
-def _shut_down(socket: Path) -> None:
+def _shut_down(settings: Settings) -> None:
     try:
-        with _connect(socket) as client:
+        with connect(settings) as client:
             server = psutil.Process(client.info("server")["process_id"])
             client.shutdown()
     except (redis.ConnectionError, FileNotFoundError, psutil.NoSuchProcess):
         # Nobody listens, or it ended meanwhile. What is left is a file that nobody serves.
-        socket.unlink(missing_ok=True)
+        socket_path(settings).unlink(missing_ok=True)
         return
     try:
         with contextlib.suppress(psutil.NoSuchProcess):
