@@ -119,6 +119,11 @@ class Settings(BaseModel):
         """Folder of the files that pass between stages; workers must share it."""
         return self.data_dir / "artifacts"
 
+    @property
+    def models_dir(self) -> Path:
+        """Folder of the model packages that a site has added; workers must share it."""
+        return self.data_dir / "models"
+
     def to_environment(self) -> dict[str, str]:
         """Return the settings as variables, for the processes that the supervisor starts."""
         values = self.model_dump(mode="json", exclude_none=True)

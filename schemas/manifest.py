@@ -1,6 +1,6 @@
 """The manifest of a model package: what it is, what it takes, and how it is prepared."""
 
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -102,3 +102,13 @@ class Manifest(_Strict):
             intended_use=self.intended_use,
             cleared_for_clinical_use=self.cleared_for_clinical_use,
         )
+
+
+class RegisteredModel(_Strict):
+    """A model version that the ledger knows."""
+
+    manifest: Manifest
+    released: bool
+    registered_at: datetime
+    released_at: datetime | None
+    """When it was last made the one that new inputs go to; None if never."""

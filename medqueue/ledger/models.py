@@ -8,7 +8,7 @@ from medqueue.errors import NotFoundError, PackageError
 from medqueue.ledger import audit
 from medqueue.ledger.engine import insert_if_new
 from medqueue.ledger.tables import models
-from schemas.manifest import Manifest
+from schemas.manifest import Manifest, RegisteredModel
 from schemas.result import ResultKind
 
 
@@ -53,11 +53,49 @@ def release(connection: Connection, name: str, version: str, *, actor: str, now:
     this_name = models.c.name == name
     connection.execute(update(models).where(this_name, models.c.released).values(released=False))
     changed = connection.execute(
-        update(models).where(this_name, models.c.version == version).values(released=True)
+        update(models)
+        .where(this_name, models.c.version == version)
+        .values(released=True, released_at=now)
     )
     if changed.rowcount == 0:
         raise NotFoundError(f"model {name} {version} is not registered; see: medqueue models list")
     audit.record(connection, now=now, actor=actor, action="release", detail=f"{name} {version}")
+
+
+def roll_back(connection: Connection, name: str, *, actor: str, now: datetime) -> str:
+    """Release again the version that was released before the present one, and return it.
+
+    Raises:
+        NotFoundError: no other version of this model was ever released.
+    """
+    before = connection.execute(
+        select(models.c.version)
+        .where(models.c.name == name, ~models.c.released, models.c.released_at.is_not(None))
+        .order_by(models.c.released_at.desc())
+        .limit(1)
+    ).scalar()
+    if before is None:
+        raise NotFoundError(
+            f"model {name} has no earlier release to go back to; see: medqueue models list"
+        )
+    release(connection, name, before, actor=actor, now=now)
+    return str(before)
+
+
+def all_versions(connection: Connection) -> list[RegisteredModel]:
+    """Return every version known, by name, the newest registration first."""
+    rows = connection.execute(
+        select(models).order_by(models.c.name, models.c.registered_at.desc())
+    ).all()
+    return [
+        RegisteredModel(
+            manifest=Manifest.model_validate(row.manifest),
+            released=row.released,
+            registered_at=row.registered_at,
+            released_at=row.released_at,
+        )
+        for row in rows
+    ]
 
 
 def released(connection: Connection, kind: ResultKind) -> list[Manifest]:

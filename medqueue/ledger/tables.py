@@ -218,6 +218,7 @@ models = Table(
     Column("manifest", _Json, nullable=False),
     Column("released", Boolean, nullable=False),
     Column("registered_at", Timestamp, nullable=False),
+    Column("released_at", Timestamp),
     Index(
         "uq_models_released_name",
         "name",

@@ -5,6 +5,7 @@ arguments that returns package folders. So this floor needs no import of the wor
 """
 
 import hashlib
+import shutil
 import tomllib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -16,10 +17,12 @@ from pydantic import ValidationError
 from medqueue.errors import PackageError
 from medqueue.ledger import models
 from medqueue.ledger.engine import Ledger
+from medqueue.settings import Settings
 from schemas.manifest import Manifest
 
 GROUP = "medqueue.models"
 _MANIFEST = "manifest.toml"
+_CARD = "MODEL_CARD.md"
 
 
 def installed_packages() -> Iterator[Path]:
@@ -73,3 +76,33 @@ def _digest(folder: Path, name: str) -> str:
         )
     with weights.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def added_packages(settings: Settings) -> list[Path]:
+    """Return the folder of every package that `add` has put in the data folder."""
+    return sorted(path.parent for path in settings.models_dir.glob(f"*/*/{_MANIFEST}"))
+
+
+def add(ledger: Ledger, settings: Settings, folder: Path, *, now: datetime) -> Manifest:
+    """Verify a package, copy its manifest and weights into the data folder, and register it.
+
+    Only files that the manifest names, and a model card, are copied: what else lies in the folder
+    stays there.
+
+    Raises:
+        PackageError: it is damaged, or its version is known with other weights.
+    """
+    manifest = verify(folder)
+    target = settings.models_dir / manifest.name / manifest.version
+    partial = target.with_name(f".{manifest.version}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True, mode=0o700)
+    for name in (_MANIFEST, manifest.weights, _CARD):
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, partial / name, follow_symlinks=False)
+    verify(partial)
+    with ledger.write() as connection:
+        models.register(connection, manifest, now=now)
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+    return manifest

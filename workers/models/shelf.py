@@ -7,18 +7,19 @@ from schemas.manifest import Manifest
 from workers.models.package import Package, bundled_packages, load_package, read_manifest
 
 
-def added_packages(data_dir: Path) -> list[Path]:
-    """Return the folders of the packages that `medqueue models add` has put in the data folder."""
-    return sorted(path.parent for path in (data_dir / "models").glob("*/*/manifest.toml"))
-
-
-def take_package(manifest: Manifest, data_dir: Path) -> Package:
+def take_package(manifest: Manifest, added: Path) -> Package:
     """Load the package of a registered version, the very one that the ledger knows.
+
+    Args:
+        manifest: as registered.
+        added: folder of the packages that the site has added, by name and version.
 
     Raises:
         PackageError: it is not on this machine, or its content is not what was registered.
     """
-    for folder in [*bundled_packages(), *added_packages(data_dir)]:
+    own = added / manifest.name / manifest.version
+    folders = [*bundled_packages(), *([own] if own.is_dir() else [])]
+    for folder in folders:
         found = read_manifest(folder)
         if (found.name, found.version) == (manifest.name, manifest.version):
             if found.sha256 != manifest.sha256:

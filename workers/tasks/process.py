@@ -48,10 +48,10 @@ def worker_process() -> WorkerProcess:
     def load_network(manifest: Manifest) -> Predict:
         from workers.inference.session import Session  # torch: gpu workers alone need it
 
-        return Session(take_package(manifest, settings.data_dir)).predict
+        return Session(take_package(manifest, settings.models_dir)).predict
 
     def load_labeler(manifest: Manifest) -> RuleLabeler:
-        return RuleLabeler(parse_lexicon(take_package(manifest, settings.data_dir).weights))
+        return RuleLabeler(parse_lexicon(take_package(manifest, settings.models_dir).weights))
 
     return WorkerProcess(
         name=f"{platform.node()}:{os.getpid()}",

@@ -87,3 +87,20 @@ def test_a_manifest_comes_back_as_it_was_registered(ledger: Ledger) -> None:
         with pytest.raises(NotFoundError):
             models.find(connection, "chest", "2.0.0")
         assert only(models.released(connection, ResultKind.IMAGE)) == manifest
+
+
+def test_rolling_back_releases_the_version_before(ledger: Ledger) -> None:
+    register(ledger, an_image_model(version="1.0.0"), an_image_model(version="2.0.0"))
+    release(ledger, "2.0.0")
+
+    with ledger.write() as connection:
+        assert models.roll_back(connection, "chest", actor="anna", now=after(2)) == "1.0.0"
+
+    assert released(ledger) == ["chest 1.0.0"]
+
+
+def test_without_an_earlier_release_there_is_nothing_to_roll_back_to(ledger: Ledger) -> None:
+    register(ledger, an_image_model(version="1.0.0"), an_image_model(version="2.0.0"))
+
+    with ledger.write() as connection, pytest.raises(NotFoundError, match="no earlier release"):
+        models.roll_back(connection, "chest", actor="anna", now=after(2))

@@ -42,6 +42,7 @@ def upgrade() -> None:
     sa.Column('manifest', JSON_COLUMN, nullable=False),
     sa.Column('released', sa.Boolean(), nullable=False),
     sa.Column('registered_at', Timestamp(), nullable=False),
+    sa.Column('released_at', Timestamp(), nullable=True),
     sa.PrimaryKeyConstraint('name', 'version', name=op.f('pk_models'))
     )
     with op.batch_alter_table('models', schema=None) as batch_op:
