@@ -151,7 +151,7 @@ def _open(url: str) -> Ledger:
 def _database(server: URL, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
     with _administer(server) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     yield server.set(database=name).render_as_string(hide_password=False)
     with _administer(server) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -59,11 +59,11 @@ def test_the_heart_of_work_that_another_has_taken_stops_and_harms_nothing(ledger
     dispatch.end_expired_leases(ledger, now=after(50))
     second = claim(ledger, held.id, at=50)
 
-    with Heartbeat(ledger, held, clock=beats):
+    heart = Heartbeat(ledger, held, clock=beats)
+    with heart:
         assert beats.wait(1)
-        (beating,) = (t for t in threading.enumerate() if t.name == "heartbeat")
-        beating.join(10)
-        assert not beating.is_alive()
+        heart._thread.join(10)
+        assert not heart._thread.is_alive()
 
     finish(ledger, second, at=51)
     assert only(result_rows(ledger)).completed_at == after(51)
