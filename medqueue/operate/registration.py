@@ -22,6 +22,7 @@ from schemas.manifest import Manifest
 
 GROUP = "medqueue.models"
 _MANIFEST = "manifest.toml"
+_CURE = "install the package again"
 _CARD = "MODEL_CARD.md"
 
 
@@ -54,16 +55,20 @@ def verify(folder: Path) -> Manifest:
         content = tomllib.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         manifest = Manifest.model_validate(content)
     except OSError as error:
-        raise PackageError(f"{folder.name}: no readable {_MANIFEST}: {error.strerror}") from error
+        raise PackageError(
+            f"{folder.name}: no readable {_MANIFEST}: {error.strerror}; {_CURE}"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PackageError(f"{folder.name}: {_MANIFEST} is not TOML: {error}") from error
+        raise PackageError(f"{folder.name}: {_MANIFEST} is not TOML: {error}; {_CURE}") from error
     except ValidationError as error:
         fields = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
-        raise PackageError(f"{folder.name}: {_MANIFEST}: wrong or unknown: {fields}") from error
+        raise PackageError(
+            f"{folder.name}: {_MANIFEST}: wrong or unknown: {fields}; {_CURE}"
+        ) from error
     if _digest(folder, manifest.weights) != manifest.sha256:
         raise PackageError(
             f"{manifest.name} {manifest.version}: {manifest.weights} is not the file that the "
-            "manifest states (SHA-256 differs); install the package again"
+            f"manifest states (SHA-256 differs); {_CURE}"
         )
     return manifest
 
@@ -72,7 +77,8 @@ def _digest(folder: Path, name: str) -> str:
     weights = folder / name
     if weights.parent != folder or weights.is_symlink() or not weights.is_file():
         raise PackageError(
-            f"{folder.name}: the weights must be a file inside the package, without a path or link"
+            f"{folder.name}: the weights must be a file inside the package, without a path or "
+            f"link; {_CURE}"
         )
     with weights.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

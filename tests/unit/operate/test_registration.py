@@ -1,0 +1,81 @@
+"""Registration: what is installed becomes known, what is damaged does not."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from builders import NOW
+from medqueue.errors import PackageError
+from medqueue.ledger import models
+from medqueue.ledger.engine import Ledger
+from medqueue.operate import registration
+from schemas.result import ResultKind
+
+MANIFEST = """
+name = "made-up"
+version = "1.0.0"
+kind = "text"
+engine = "rules"
+architecture = "chest-rules"
+weights = "{weights}"
+sha256 = "{sha256}"
+accepts = {{ languages = ["en"] }}
+intended_use = "Tests."
+licence = "Apache-2.0"
+data_provenance = "none"
+released = 2026-01-01
+"""
+
+
+def package(folder: Path, *, content: bytes = b"rules", weights: str = "rules.yaml") -> Path:
+    folder.mkdir()
+    (folder / "rules.yaml").write_bytes(content)
+    digest = hashlib.sha256(b"rules").hexdigest()
+    text = MANIFEST.format(weights=weights, sha256=digest)
+    (folder / "manifest.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_a_package_is_known_and_released_afterwards(tmp_path: Path, sqlite_ledger: Ledger) -> None:
+    registration.register(sqlite_ledger, [package(tmp_path / "p")], now=NOW)
+    with sqlite_ledger.read() as connection:
+        (released,) = models.released(connection, ResultKind.TEXT)
+    assert (released.name, released.version) == ("made-up", "1.0.0")
+
+
+def test_registering_again_changes_nothing(tmp_path: Path, sqlite_ledger: Ledger) -> None:
+    folder = package(tmp_path / "p")
+    registration.register(sqlite_ledger, [folder], now=NOW)
+    registration.register(sqlite_ledger, [folder], now=NOW)
+    with sqlite_ledger.read() as connection:
+        assert len(models.released(connection, ResultKind.TEXT)) == 1
+
+
+def test_changed_weights_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PackageError, match="SHA-256 differs"):
+        registration.verify(package(tmp_path / "p", content=b"other rules"))
+
+
+@pytest.mark.parametrize("weights", ["../rules.yaml", "/etc/passwd", "missing.yaml"])
+def test_weights_outside_the_package_are_refused(tmp_path: Path, weights: str) -> None:
+    with pytest.raises(PackageError, match="a file inside the package"):
+        registration.verify(package(tmp_path / "p", weights=weights))
+
+
+def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PackageError, match="manifest"):
+        registration.verify(tmp_path)
+
+
+def test_a_manifest_that_lacks_something_names_it(tmp_path: Path) -> None:
+    folder = package(tmp_path / "p")
+    manifest = folder / "manifest.toml"
+    manifest.write_text(manifest.read_text().replace("licence", "license"), encoding="utf-8")
+    with pytest.raises(PackageError, match="licence"):
+        registration.verify(folder)
+
+
+def test_every_installed_package_is_sound() -> None:
+    names = {registration.verify(folder).name for folder in registration.installed_packages()}
+    assert "cxr-pneumonia" in names
