@@ -67,6 +67,10 @@ class Settings(BaseModel):
     max_attempts: Annotated[int, Field(ge=1, le=20)] = Field(
         default=3, description="How often work is tried before it ends as failed."
     )
+    routine_wait_seconds: Annotated[float, Field(gt=0)] = Field(
+        default=900.0,
+        description="Routine work that has waited so long is treated as urgent, one at a time.",
+    )
     min_free_mib: Annotated[int, Field(ge=0)] = Field(
         default=512, description="The doors answer 'try again' below so much free disk, in MiB."
     )

@@ -10,12 +10,12 @@ from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from medqueue.broker.routing import queue_name
+from medqueue.broker.routing import QUEUES, queue_name
 from medqueue.ledger import completeness, dispatch
 from medqueue.ledger.engine import Ledger
 from medqueue.logs import get_logger
 from medqueue.settings import Settings
-from schemas.work import TASK_NAMES, Priority, Stage, WorkToPublish
+from schemas.work import TASK_NAMES, WorkToPublish
 
 _logger = get_logger(__name__)
 
@@ -26,6 +26,8 @@ _LONGEST_WAIT_SECONDS = 0.5
 _SWEEP_SECONDS = 1.0
 """How often lost leases and lost messages are looked for."""
 _PAUSE_AFTER_ERROR_SECONDS = 1.0
+_MARK = "medqueue.relay.mark"
+"""A key in the broker; when it is gone, so is every message."""
 
 
 class Relay:
@@ -85,17 +87,34 @@ class Relay:
         expired = dispatch.end_expired_leases(self._ledger, now=self._clock())
         if expired:
             _logger.warning("leases-expired", count=expired)
-            self._publish(dispatch.take_unpublished(self._ledger, limit=_BATCH, now=self._clock()))
+        dispatch.hasten_oldest(
+            self._ledger,
+            older_than_seconds=self._settings.routine_wait_seconds,
+            now=self._clock(),
+        )
+        with self._app.connection_for_read() as connection:
+            broker = connection.default_channel.client
+            if broker.set(_MARK, 1, nx=True):
+                forgotten = dispatch.forget_publications(self._ledger)
+                _logger.warning("broker-was-empty", waiting=forgotten)
+            depths = {queue: broker.llen(queue) for queue in QUEUES}
+        self._publish(dispatch.take_unpublished(self._ledger, limit=_BATCH, now=self._clock()))
+        self._publish_lost(depths)
+
+    def _publish_lost(self, depths: dict[str, int]) -> None:
+        """Publish again as much work as there are messages missing, the oldest first.
+
+        Where as many messages wait as there is work, nothing is lost: the workers are just busy.
+        """
         for (stage, priority), count in dispatch.waiting(self._ledger, now=self._clock()).items():
-            # As many messages wait as there is work: nothing is lost, the workers are just busy.
-            if self._depth(stage, priority) < count:
+            queue = queue_name(stage, priority)
+            missing = min(count - depths[queue], _BATCH)
+            if missing > 0:
                 silent = dispatch.take_silent(
-                    self._ledger, stage=stage, priority=priority, limit=_BATCH, now=self._clock()
+                    self._ledger, stage=stage, priority=priority, limit=missing, now=self._clock()
                 )
                 if silent:
-                    _logger.warning(
-                        "published-again", queue=queue_name(stage, priority), count=len(silent)
-                    )
+                    _logger.warning("published-again", queue=queue, count=len(silent))
                 self._publish(silent)
 
     def _publish(self, due: list[WorkToPublish]) -> None:
@@ -114,12 +133,6 @@ class Relay:
         except (RedisError, KombuError, OSError):
             dispatch.unpublish(self._ledger, [work.id for work in due[published:]])
             raise
-
-    def _depth(self, stage: Stage, priority: Priority) -> int:
-        """Count the messages that wait in one queue."""
-        with self._app.connection_for_read() as connection:
-            depth: int = connection.default_channel.client.llen(queue_name(stage, priority))
-        return depth
 
     def _pause(self) -> float:
         until_quiet = completeness.seconds_until_next(

@@ -108,6 +108,7 @@ def worker(role: str) -> None:
     Example: medqueue worker --role cpu
     """
     from medqueue.broker.app import create_app
+    from medqueue.broker.watchdog import watch
 
     settings = _start(f"worker-{role}")
     _open(settings).close()
@@ -116,7 +117,9 @@ def worker(role: str) -> None:
         # prefork and CUDA do not mix.
         Role.GPU: ["--pool=threads", f"--concurrency={settings.gpu_threads}"],
     }[Role(role)]
-    create_app(settings).worker_main(
+    app = create_app(settings)
+    watch(app, queues_of(Role(role)))
+    app.worker_main(
         [
             "worker",
             f"--hostname={role}@%h",

@@ -53,6 +53,55 @@ def unpublish(ledger: Ledger, ids: Sequence[str]) -> None:
         )
 
 
+def forget_publications(ledger: Ledger) -> int:
+    """Mark all waiting work as unpublished: the broker has lost every message.
+
+    Returns:
+        How much work is to be published again.
+    """
+    with ledger.write() as connection:
+        return connection.execute(
+            update(work_table)
+            .where(work_table.c.state == WorkState.PENDING, work_table.c.publications > 0)
+            .values(publications=0)
+        ).rowcount
+
+
+def hasten_oldest(ledger: Ledger, *, older_than_seconds: float, now: datetime) -> int:
+    """Make the oldest routine work urgent that has waited too long: one piece a stage at a time.
+
+    Without it routine work would starve where urgent work never ends; with more than one at a
+    time, an old backlog would stand before urgent work.
+
+    Returns:
+        How much work was hastened.
+    """
+    columns = work_table.c
+    waits_long = and_(
+        _is_due(now), columns.created_at < now - timedelta(seconds=older_than_seconds)
+    )
+    hastened = 0
+    for stage in Stage:
+        of_stage = and_(waits_long, columns.stage == stage)
+        oldest = (
+            select(columns.id, columns.priority)
+            .where(of_stage)
+            .order_by(columns.priority.desc(), columns.created_at)
+            .limit(1)
+        )
+        with ledger.read() as connection:
+            found = connection.execute(oldest).one_or_none()
+        if found is None or found.priority == Priority.URGENT:
+            continue
+        with ledger.write() as connection:
+            hastened += connection.execute(
+                update(work_table)
+                .where(columns.id == found.id, of_stage)
+                .values(priority=Priority.URGENT, publications=0)
+            ).rowcount
+    return hastened
+
+
 def waiting(ledger: Ledger, *, now: datetime) -> dict[tuple[Stage, Priority], int]:
     """Count, for each queue, the due work that is said to have a message in the broker."""
     statement = (

@@ -57,10 +57,9 @@ class Guard:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_SECONDS if not self._groups else None)
 
-    @property
-    def alive(self) -> bool:
-        """Whether the guard runs; one that was killed guards nothing."""
-        return self._process.poll() is None
+    def wait(self) -> None:
+        """Block until the guard has ended: closed, or killed and guarding nothing."""
+        self._process.wait()
 
     @property
     def _pipe(self) -> IO[bytes]:

@@ -197,6 +197,7 @@ class _Peer:
 
     def _associate(self, batch: Sequence[_Candidate]) -> Association:
         host, port = self._address
+        self._require_listener()
         contexts = dict.fromkeys(candidate.context for candidate in batch)
         association = self._entity.associate(
             host,
@@ -212,10 +213,21 @@ class _Peer:
             )
         if not association.is_established:
             raise UnavailableError(
-                f"no DICOM receiver answers at {host}:{port}; is it running there? "
-                "Start ours with: medqueue up"
+                f"what listens at {host}:{port} does not answer as a DICOM receiver; check the port"
             )
         return association
+
+    def _require_listener(self) -> None:
+        """Connect once beforehand: the library leaks its socket when nobody listens."""
+        host, port = self._address
+        try:
+            socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise UnavailableError(
+                f"no DICOM receiver answers at {host}:{port} ({reason}); is it running there? "
+                "Start ours with: medqueue up"
+            ) from None
 
 
 def _send_at_once(event: evt.Event) -> None:

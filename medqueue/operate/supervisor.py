@@ -40,6 +40,11 @@ class _Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class _GuardEnded:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class _AllAnswer:
     pass
 
@@ -47,6 +52,9 @@ class _AllAnswer:
 @dataclass(frozen=True, slots=True)
 class _Stop:
     pass
+
+
+_Event = _Ended | _GuardEnded | _AllAnswer | _Stop
 
 
 @dataclass(slots=True)
@@ -78,7 +86,7 @@ class Supervisor:
         self._log_dir = log_dir
         self._stop_seconds = stop_seconds
         # A SimpleQueue may be filled from a signal handler.
-        self._events: queue.SimpleQueue[_Ended | _AllAnswer | _Stop] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         self._over = threading.Event()
         self._ready = False
 
@@ -95,12 +103,12 @@ class Supervisor:
         Raises:
             UnavailableError: a process does not come up; the message names its log.
         """
-        self._guard = self._make_guard()
+        self._guard = self._start_guard()
         try:
             for rank in sorted({post.role.rank for post in self._posts.values()}):
                 for post in self._of_rank(rank):
                     self._start(post)
-            threading.Thread(target=self._await_answers, name="readiness", daemon=True).start()
+            self._in_background(self._await_answers)
             self._watch(on_ready)
         finally:
             self._over.set()
@@ -118,11 +126,13 @@ class Supervisor:
                     on_ready()
                 case _Ended(child=child, how=how):
                     self._note_end(child, how)
+                case _GuardEnded():
+                    self._renew_guard()
                 case None:
                     self._require_progress(give_up_at)
             self._start_what_is_due()
 
-    def _next_event(self, deadline: float | None) -> _Ended | _AllAnswer | _Stop | None:
+    def _next_event(self, deadline: float | None) -> _Event | None:
         """Wait for an event until the next restart or the deadline."""
         times = [post.restart_at for post in self._posts.values() if post.restart_at is not None]
         if deadline is not None:
@@ -152,23 +162,29 @@ class Supervisor:
                 self._start(post)
 
     def _start(self, post: _Post) -> None:
-        self._renew_guard()
         child = Child(post.role, environment=self._environment, log_dir=self._log_dir)
         self._guard.watch(child.pid)
         post.child, post.restart_at = child, None
         _logger.info("process-started", role=post.role.name, pid=child.pid)
-        threading.Thread(
-            target=lambda: self._events.put(_Ended(child, child.wait())),
-            name=f"wait-{post.role.name}",
-            daemon=True,
-        ).start()
+        self._in_background(lambda: self._events.put(_Ended(child, child.wait())))
+
+    def _start_guard(self) -> Guard:
+        guard = self._make_guard()
+
+        def report_end() -> None:
+            guard.wait()
+            self._events.put(_GuardEnded())
+
+        self._in_background(report_end)
+        return guard
+
+    def _in_background(self, target: Callable[[], None]) -> None:
+        threading.Thread(target=target, daemon=True).start()
 
     def _renew_guard(self) -> None:
-        if self._guard.alive:
-            return
         _logger.warning("guard-ended")
         self._guard.close()
-        self._guard = self._make_guard()
+        self._guard = self._start_guard()
         for post in self._posts.values():
             if post.child is not None:
                 self._guard.watch(post.child.pid)
@@ -215,7 +231,7 @@ class Supervisor:
                 case None:
                     return
 
-    def _next_end(self, deadline: float) -> _Ended | _AllAnswer | _Stop | None:
+    def _next_end(self, deadline: float) -> _Event | None:
         try:
             return self._events.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:

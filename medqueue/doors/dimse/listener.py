@@ -52,14 +52,16 @@ class DimseDoor:
         Raises:
             ConfigurationError: the allow-list is wrong, or missing beyond loopback.
         """
-        self._bind_to = (host or settings.bind, settings.dimse_port if port is None else port)
+        self._address = host or settings.bind
+        self.port = settings.dimse_port if port is None else port
+        """Where the door listens, once it does."""
         self._admission = admission
         self._limits = limits or Limits()
         self.counters = Counters()
         self._stopping = threading.Event()
         self._host = Host(
             ae_title=settings.ae_title,
-            allow_list=read_allow_list(settings, self._bind_to[0]),
+            allow_list=read_allow_list(settings, self._address),
             limits=self._limits,
             admission=admission,
             counters=self.counters,
@@ -70,13 +72,6 @@ class DimseDoor:
         self._listener: socket.socket | None = None
         self._acceptor: threading.Thread | None = None
 
-    @property
-    def port(self) -> int:
-        """Where the door listens, once it does."""
-        if self._listener is None:
-            return self._bind_to[1]
-        return int(self._listener.getsockname()[1])
-
     def start(self) -> None:
         """Open the door.
 
@@ -84,12 +79,13 @@ class DimseDoor:
             ConfigurationError: the address or port cannot be had.
         """
         self._admission.clear_abandoned()
-        self._listener = _listen(*self._bind_to)
+        self._listener = _listen(self._address, self.port)
+        self.port = int(self._listener.getsockname()[1])
         self._acceptor = threading.Thread(
             target=self._accept_all, args=(self._listener,), name="dimse-acceptor", daemon=True
         )
         self._acceptor.start()
-        _logger.info("dimse-listening", host=self._bind_to[0], port=self.port)
+        _logger.info("dimse-listening", host=self._address, port=self.port)
 
     def stop(self, seconds: float) -> None:
         """Close the door: objects in transfer get so many seconds, idle peers none."""

@@ -218,3 +218,32 @@ def explain(connection: Connection, rest: str, state: WorkState = WorkState.PEND
 @pytest.mark.parametrize("stage", list(Stage))
 def test_every_stage_has_a_name_on_the_wire(stage: Stage) -> None:
     assert TASK_NAMES[stage].startswith("medqueue.")
+
+
+def hasten(ledger: Ledger, *, at: float) -> int:
+    return dispatch.hasten_oldest(ledger, older_than_seconds=900, now=after(at))
+
+
+def test_after_a_lost_broker_all_waiting_work_is_taken_again(ledger: Ledger) -> None:
+    waiting = a_due_report(ledger)
+    running = a_due_report(ledger)
+    take(ledger)
+    claim(ledger, running)
+
+    assert dispatch.forget_publications(ledger) == 1
+
+    assert [again.id for again in take(ledger)] == [waiting]
+
+
+def test_routine_work_that_waits_too_long_becomes_urgent_one_at_a_time(ledger: Ledger) -> None:
+    oldest = a_due_report(ledger, at=1)
+    second = a_due_report(ledger, at=2)
+    take(ledger, at=3)
+
+    assert hasten(ledger, at=900) == 0
+    assert [hasten(ledger, at=1000), hasten(ledger, at=1001)] == [1, 0]
+    assert take(ledger, at=1001) == [WorkToPublish(oldest, Stage.DIAGNOSE_REPORT, Priority.URGENT)]
+
+    claim(ledger, oldest, at=1002)
+    assert hasten(ledger, at=1003) == 1
+    assert [taken.id for taken in take(ledger, at=1003)] == [second]
