@@ -169,6 +169,15 @@ def test_output_of_children_goes_to_their_log(tmp_path: Path) -> None:
     assert (tmp_path / "one.log").read_text() == "hello\n"
 
 
+def test_a_killed_guard_is_replaced_and_watches_the_same_processes(tmp_path: Path) -> None:
+    with supervised(tmp_path, role(tmp_path, "one", WAITS)) as running:
+        assert running.ready.wait(10)
+        first = running.supervisor._guard
+        os.kill(first.pid, signal.SIGKILL)
+        wait_until(lambda: running.supervisor._guard is not first)
+        assert running.supervisor._guard._groups == {running.pid("one")}
+
+
 def test_nothing_is_left_when_the_supervisor_itself_is_killed(tmp_path: Path) -> None:
     script = f"""
 import sys
