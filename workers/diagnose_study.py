@@ -1,9 +1,11 @@
 """One series, in two stages: prepare its images, then let a model diagnose them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Row
 
 from medqueue.errors import ArtifactLostError, UnsupportedInputError
 from medqueue.ledger import planning
@@ -41,10 +43,10 @@ class SeriesDiagnosis:
             UndecodableError: an image is damaged; a series with a hole is not diagnosed.
             UnsupportedInputError: an image is of a form that the model cannot take.
         """
-        planned = self._planned_images(claim, manifest)
-        if planned is None:
+        rows = self._planned_rows(claim, manifest)
+        if rows is None:
             return None
-        name = self._artifacts.put(claim.id, {_IMAGES: planned})
+        name = self._artifacts.put(claim.id, {_IMAGES: self._prepared(rows, manifest)})
         return FollowUp(Stage.DIAGNOSE_IMAGE, manifest.name, manifest.version, name)
 
     def diagnose(self, claim: Claim, manifest: Manifest, predict: Predict) -> Outcome | None:
@@ -53,17 +55,15 @@ class SeriesDiagnosis:
         A finding's probability is the highest over the images of the series: what one view
         shows is there.
         """
-        images = self._prepared_images(claim, manifest)
-        if images is None:
+        rows = self._planned_rows(claim, manifest)
+        if rows is None:
             return None
-        highest = predict(images).max(axis=0)
-        with self._ledger.read() as connection:
-            kept = planning.kept_instances(connection, claim.subject_id)
-        fitting, _ = planning.fitting_instances(manifest, kept)
+        images = self._left_for(claim)
+        highest = predict(self._prepared(rows, manifest) if images is None else images).max(axis=0)
         return Outcome(
             status=ResultStatus.FINAL,
             model=manifest.reference(),
-            sop_instance_uids=tuple(row.sop_instance_uid for row in fitting),
+            sop_instance_uids=tuple(row.sop_instance_uid for row in rows),
             findings=tuple(
                 _finding(label, float(probability))
                 for label, probability in zip(manifest.labels, highest, strict=True)
@@ -75,29 +75,28 @@ class SeriesDiagnosis:
         if claim.artifact is not None:
             self._artifacts.drop(claim.artifact)
 
-    def _prepared_images(self, claim: Claim, manifest: Manifest) -> NDArray[np.float32] | None:
+    def _left_for(self, claim: Claim) -> NDArray[np.float32] | None:
+        """Return what the first stage left. A wiped folder costs time, not a result."""
+        if claim.artifact is None:
+            return None
         try:
-            if claim.artifact is not None:
-                return self._artifacts.get(claim.artifact)[_IMAGES]
+            return self._artifacts.get(claim.artifact)[_IMAGES]
         except ArtifactLostError:
-            # A wiped temporary folder costs time, not a result.
-            pass
-        return self._planned_images(claim, manifest)
+            return None
 
-    def _planned_images(self, claim: Claim, manifest: Manifest) -> NDArray[np.float32] | None:
-        if manifest.preparation is None:
-            raise UnsupportedInputError(f"{manifest.name} does not say how to prepare images")
+    def _planned_rows(self, claim: Claim, manifest: Manifest) -> Sequence[Row[Any]] | None:
+        """Return the instances that the work is about, or None if there are others by now."""
         with self._ledger.read() as connection:
             kept = planning.kept_instances(connection, claim.subject_id)
         fitting, _ = planning.fitting_instances(manifest, kept)
-        if planning.digest_of(row.sha256 for row in fitting) != claim.input_digest:
-            return None
-        return np.stack(
-            [
-                prepare_image(self._instances.path_of(row.path), manifest.preparation)
-                for row in fitting
-            ]
-        )
+        digest = planning.digest_of(row.sha256 for row in fitting)
+        return fitting if digest == claim.input_digest else None
+
+    def _prepared(self, rows: Sequence[Row[Any]], manifest: Manifest) -> NDArray[np.float32]:
+        if manifest.preparation is None:
+            raise UnsupportedInputError(f"{manifest.name} does not say how to prepare images")
+        paths = [self._instances.path_of(row.path) for row in rows]
+        return np.stack([prepare_image(path, manifest.preparation) for path in paths])
 
 
 def _finding(label: Label, probability: float) -> Finding:
