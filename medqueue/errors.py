@@ -64,6 +64,30 @@ class TooLargeError(RefusedInputError):
     code = "too-large"
 
 
+class NotHl7Error(RefusedInputError):
+    """The bytes cannot be understood as an HL7 v2 message, or lack a field that all must have."""
+
+    code = "not-hl7"
+
+
+class CharacterSetError(RefusedInputError):
+    """The text is not in the character set that it says, or in one that is not known."""
+
+    code = "character-set"
+
+
+class UnsupportedMessageError(RefusedInputError):
+    """The message or resource is of a kind that the door does not take."""
+
+    code = "unsupported-message"
+
+
+class NoTextError(RefusedInputError):
+    """The message or resource holds no report text."""
+
+    code = "no-text"
+
+
 class IdempotencyConflictError(RefusedInputError):
     """The same idempotency key or report id came before with other content."""
 

@@ -44,6 +44,16 @@ class Settings(BaseModel):
     )
     http_port: Port = Field(default=8080, description="Port of the API, STOW-RS and the pages.")
     mllp_port: Port = Field(default=2575, description="Port of the HL7 v2 door.")
+    hl7_senders: str | None = Field(
+        default=None,
+        description="Allow-list of the HL7 v2 door: addresses or networks, such as "
+        "10.0.0.7,10.0.1.0/24; unset: any peer, on loopback only.",
+    )
+    hl7_charset: str = Field(
+        default="UTF-8",
+        description="Character set of HL7 v2 messages that name none in MSH-18, such as "
+        "UTF-8, GB18030 or 8859/1.",
+    )
     flower_port: Port = Field(default=5555, description="Port of Flower.")
     flower_login: str | None = Field(
         default=None, description="name:password for Flower; needed beyond loopback."
