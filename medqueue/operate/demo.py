@@ -52,7 +52,7 @@ def run_demo(*, keep: bool, as_json: bool) -> bool:
     if as_json:
         print(_as_json(system, tracked, started, total))  # noqa: T201 - the command's output
     else:
-        console.print(outcome_table(tracked))
+        console.print(outcome_table(tracked, width=console.width))
         _say_more(console, system, tracked, total)
     return good
 
@@ -133,7 +133,7 @@ def _say_more(console: Console, system: Sandbox, tracked: Sequence[Tracked], tot
         )
     if not wrong:
         console.print(
-            f"All {len(tracked)} inputs reached their expected end, {total:.0f} s in all.",
+            f"All {len(tracked)} inputs reached their expected end within {total:.0f} s.",
             highlight=False,
         )
     state = "running" if system.keep_running else "stopped again"

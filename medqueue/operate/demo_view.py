@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -14,6 +15,8 @@ from schemas.finding import Presence
 from schemas.result import Result
 
 _REFRESHES_A_SECOND = 10
+_ROOMY = 110
+"""Columns of text from which on the table shows what the titles tell already."""
 _STYLES = {Presence.PRESENT: "bold", Presence.UNCERTAIN: "italic", Presence.ABSENT: "dim"}
 
 
@@ -62,22 +65,33 @@ class ProgressView:
                     )
 
 
-def outcome_table(tracked: Sequence[Tracked]) -> Table:
-    """Return the table of all inputs and how they ended."""
-    table = Table(title="Results", title_justify="left")
-    for name in ("input", "kind", "expected", "status", "findings or reason", "model"):
-        table.add_column(name, overflow="fold")
-    table.add_column("last byte to result", justify="right")
+def outcome_table(tracked: Sequence[Tracked], *, width: int) -> Table:
+    """Return the table of all inputs and how they ended, fit for so many columns of text."""
+    roomy = width >= _ROOMY
+    table = Table(
+        title="Results (time: from the last byte to the result)",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("input")
+    if roomy:
+        table.add_column("kind")
+    table.add_column("expected", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    table.add_column("findings or reason", overflow="fold", ratio=1)
+    table.add_column("model")
+    table.add_column("time", justify="right", no_wrap=True)
     for one in tracked:
         result = one.result
         seconds = "-" if one.seconds is None else f"{one.seconds:.2f} s"
         table.add_row(
             one.item.title,
-            one.item.kind,
+            *([one.item.kind] if roomy else []),
             one.item.expected,
             Text(result.status if result else "missing", "green" if one.as_expected else "red"),
             describe(result),
-            f"{result.model.name} {result.model.version}" if result else "-",
+            f"{result.model.name}\n{result.model.version}" if result else "-",
             seconds,
         )
     return table

@@ -83,6 +83,10 @@ def running_system(*, quiet_seconds: float, start_seconds: float) -> Iterator[Sa
             guard.forget(process.pid)
             if process.stdout is not None:
                 process.stdout.close()
+    except KeyboardInterrupt:
+        # Nobody wants to read the logs of what was broken off on purpose.
+        shutil.rmtree(folder)
+        raise
     finally:
         guard.close()
     if not (sandbox.keep_running or sandbox.keep_folder):
