@@ -10,6 +10,7 @@ from medqueue import __version__
 from medqueue.errors import MedqueueError
 
 _COMMANDS = {
+    "audit": "medqueue.cli.audit:audit",
     "bench": "medqueue.cli.bench:bench",
     "db": "medqueue.cli.db:db",
     "demo": "medqueue.cli.up:demo",
