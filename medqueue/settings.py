@@ -77,6 +77,10 @@ class Settings(BaseModel):
     max_attempts: Annotated[int, Field(ge=1, le=20)] = Field(
         default=3, description="How often work is tried before it ends as failed."
     )
+    max_backlog: Annotated[int, Field(ge=1)] = Field(
+        default=100_000,
+        description="The doors answer 'try again' while so many pieces of work wait.",
+    )
     routine_wait_seconds: Annotated[float, Field(gt=0)] = Field(
         default=900.0,
         description="Routine work that has waited so long is treated as urgent, one at a time.",

@@ -147,7 +147,9 @@ def _open(settings: Settings) -> Ledger:
 
 def _admission(settings: Settings, ledger: Ledger) -> Admission:
     store = InstanceStore(settings.instances_dir, min_free_mib=settings.min_free_mib)
-    return Admission(ledger, store, max_attempts=settings.max_attempts)
+    return Admission(
+        ledger, store, max_attempts=settings.max_attempts, max_backlog=settings.max_backlog
+    )
 
 
 def _stop_on_signal() -> threading.Event:

@@ -8,6 +8,8 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from medqueue.doors.backlog import Backlog
+from medqueue.doors.group_commit import GroupCommit
 from medqueue.doors.header import part10_header, read_header
 from medqueue.errors import IdentityError, OutOfResourcesError, RefusedInputError
 from medqueue.ledger import audit, intake
@@ -45,9 +47,17 @@ class Admission:
     """Validates, stores and records what a door has received. Threads may share one."""
 
     def __init__(
-        self, ledger: Ledger, store: InstanceStore, *, max_attempts: int, clock: Clock = utc_now
+        self,
+        ledger: Ledger,
+        store: InstanceStore,
+        *,
+        max_attempts: int,
+        max_backlog: int = 100_000,
+        clock: Clock = utc_now,
     ) -> None:
+        self._backlog = Backlog(ledger, max_backlog)
         self._ledger = ledger
+        self._commits = GroupCommit(ledger)
         self._store = store
         self._max_attempts = max_attempts
         self._clock = clock
@@ -67,6 +77,7 @@ class Admission:
                 error = IdentityError(f"the {name} of the request is not a UID (PS3.5 9.1)")
                 self.record_refusal(request.calling_ae, error)
                 raise error
+        self._require_room()
         return self._store.receive(
             part10_header(
                 sop_class_uid=request.sop_class_uid,
@@ -129,7 +140,7 @@ class Admission:
             OutOfResourcesError: not now; the sender should try again.
             IdempotencyConflictError: the key came before with other content.
         """
-        self._store.require_space()
+        self._require_room()
 
         def record(connection: Connection) -> str:
             return intake.record_report(
@@ -144,6 +155,10 @@ class Admission:
         report_id = self._commit(record)
         _logger.info("report-admitted", report=report_id, source=source)
         return report_id
+
+    def _require_room(self) -> None:
+        self._store.require_space()
+        self._backlog.require_room()
 
     def record_refusal(self, actor: str, error: RefusedInputError) -> None:
         """Put a refusal on record, so that an administrator sees it; best effort."""
@@ -165,18 +180,14 @@ class Admission:
         """Run one intake transaction, once more if another sender got in between."""
         try:
             try:
-                return self._run(record)
+                return self._commits.run(record)
             except IntegrityError:
-                return self._run(record)
+                return self._commits.run(record)
         except DBAPIError as error:
             _logger.error("ledger-unavailable", error=type(error).__name__)  # noqa: TRY400
             raise OutOfResourcesError(
                 "the ledger cannot record now; try again, and see: medqueue doctor"
             ) from error
-
-    def _run(self, record: Callable[[Connection], T]) -> T:
-        with self._ledger.write() as connection:
-            return record(connection)
 
 
 def _require_same(name: str, in_data_set: str, in_request: str) -> None:
