@@ -94,6 +94,9 @@ def _configuration() -> dict[str, Any]:
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "health_check_interval": 25,
+            # Who asks has a loop of its own; kombu's would be six silent seconds more.
+            "max_retries": 1,
+            "interval_start": 0,
             # Urgent queues come first in the list of a worker, and are emptied first.
             "queue_order_strategy": "priority",
         },

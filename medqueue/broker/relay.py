@@ -64,10 +64,11 @@ class Relay:
     def step(self) -> None:
         """Do everything that is due now, once."""
         self._complete_studies()
-        self._publish(dispatch.take_unpublished(self._ledger, limit=_BATCH, now=self._clock()))
+        # First: what is published before the mark of a new broker is set is published twice.
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + _SWEEP_SECONDS
             self._sweep()
+        self._publish(dispatch.take_unpublished(self._ledger, limit=_BATCH, now=self._clock()))
 
     def _complete_studies(self) -> None:
         quiet_seconds = self._settings.study_quiet_seconds
@@ -98,7 +99,6 @@ class Relay:
                 forgotten = dispatch.forget_publications(self._ledger)
                 _logger.warning("broker-was-empty", waiting=forgotten)
             depths = {queue: broker.llen(queue) for queue in QUEUES}
-        self._publish(dispatch.take_unpublished(self._ledger, limit=_BATCH, now=self._clock()))
         self._publish_lost(depths)
 
     def _publish_lost(self, depths: dict[str, int]) -> None:
