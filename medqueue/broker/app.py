@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from celery import Celery
 from kombu.entity import Queue
@@ -23,7 +24,7 @@ recover sooner. Three times the longest work, or long work would run twice at on
 
 def broker_url(settings: Settings) -> str:
     """Return the URL of Redis: the one set, or that of the embedded server's socket."""
-    return settings.redis_url or f"redis+socket://{socket_path(settings)}"
+    return settings.redis_url or f"redis+socket://{quote(str(socket_path(settings)))}"
 
 
 def create_app(settings: Settings) -> Celery:

@@ -1,6 +1,6 @@
 """Which architectures there are: our own, and those that other packages bring by entry point.
 
-Another distribution adds one with an entry point in the group `medqueue.models`, whose name is the
+Another distribution adds one with an entry point in the group `medqueue.architectures`, whose name is the
 architecture and whose value is a `Builder`.
 """
 
@@ -13,7 +13,7 @@ from torch import nn
 from medqueue.errors import PackageError
 from workers.models.cnn import ResidualCnn
 
-ENTRY_POINT_GROUP = "medqueue.models"
+ENTRY_POINT_GROUP = "medqueue.architectures"
 
 Parameters = Mapping[str, int | float | str | bool]
 """The `parameters` table of a manifest."""

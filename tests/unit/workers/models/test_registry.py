@@ -30,7 +30,7 @@ def test_it_takes_any_size_and_gives_a_logit_per_label() -> None:
 
 
 def test_another_package_adds_an_architecture(monkeypatch: pytest.MonkeyPatch) -> None:
-    plugin = EntryPoint("linear", "builtins:object", "medqueue.models")
+    plugin = EntryPoint("linear", "builtins:object", "medqueue.architectures")
     monkeypatch.setattr(EntryPoint, "load", lambda _: linear)
     monkeypatch.setattr(registry, "entry_points", lambda **_: [plugin])
 
@@ -39,7 +39,7 @@ def test_another_package_adds_an_architecture(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_another_package_cannot_replace_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    plugin = EntryPoint("residual-cnn", "builtins:object", "medqueue.models")
+    plugin = EntryPoint("residual-cnn", "builtins:object", "medqueue.architectures")
     monkeypatch.setattr(registry, "entry_points", lambda **_: [plugin])
 
     assert architectures()["residual-cnn"] is ResidualCnn
