@@ -136,7 +136,9 @@ class Walk:
         for tag, vr, length in self._elements(None, implicit=self._implicit):
             if tag > last:
                 break
-            if tag in inside:
+            if tag not in wanted and tag not in inside and length != _UNDEFINED:
+                self._skip(length)  # nearly all elements
+            elif tag in inside:
                 implicit = self._implicit or vr == b"UN"
                 for end in self._items(length):
                     for inner, inner_vr, inner_length in self._elements(end, implicit=implicit):

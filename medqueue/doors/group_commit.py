@@ -46,8 +46,11 @@ class GroupCommit:
     def _write(self, group: list["_Entry"]) -> None:
         try:
             with self._ledger.write() as connection:
-                for entry in group:
-                    entry.run(connection)
+                if len(group) == 1:
+                    group[0].run(connection)
+                else:
+                    for entry in group:
+                        entry.run_in_savepoint(connection)
         except Exception as error:  # noqa: BLE001 - each of the group is to hear of it
             for entry in group:
                 entry.error = error
@@ -66,9 +69,12 @@ class _Entry:
         self.is_done = False
 
     def run(self, connection: Connection) -> None:
+        self._value = self._record(connection)
+
+    def run_in_savepoint(self, connection: Connection) -> None:
         try:
             with connection.begin_nested():
-                self._value = self._record(connection)
+                self.run(connection)
         except Exception as error:  # noqa: BLE001 - it is raised where the transaction came from
             self.error = error
 

@@ -59,6 +59,14 @@ class InstanceStore:
         self.require_space()
         return IncomingInstance(self, header)
 
+    def make_folder(self, name: str) -> Path:
+        """Return a sub-folder, made and durable."""
+        folder = self.root / name
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True, mode=0o700)
+            _sync_folder(self.root)
+        return folder
+
     def path_of(self, stored_path: str) -> Path:
         """Return where an instance lies."""
         return self.root / stored_path
@@ -139,22 +147,19 @@ class IncomingInstance:
         if self._failure is not None:
             raise self._failure
         # The tail of the name is random; its head is the time and would fill one folder.
-        folder = self._store.root / self._name[-_FANOUT:]
-        path = folder / f"{self._name}.dcm"
+        path = f"{self._name[-_FANOUT:]}/{self._name}.dcm"
+        final = self._store.root / path
         try:
+            folder = self._store.make_folder(self._name[-_FANOUT:])
+            # Renamed first: both are in one transaction of the file system's journal then, and
+            # the data is on disk before anybody is told of the name.
+            self._partial.rename(final)
             _sync_data(self._file.fileno())
-            if not folder.exists():
-                folder.mkdir(exist_ok=True, mode=0o700)
-                _sync_folder(self._store.root)
-            self._partial.rename(path)
             _sync_folder(folder)
         except OSError as error:
+            final.unlink(missing_ok=True)
             raise _cannot_write(error) from error
-        return StoredInstance(
-            path=str(path.relative_to(self._store.root)),
-            sha256=self._digest.hexdigest(),
-            size=self.size,
-        )
+        return StoredInstance(path=path, sha256=self._digest.hexdigest(), size=self.size)
 
     def _write(self, piece: bytes | memoryview) -> None:
         rest = memoryview(piece)

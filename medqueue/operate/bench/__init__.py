@@ -13,6 +13,7 @@ from medqueue.errors import NotFoundError
 _GIB = 1024**3
 
 BENCHMARKS: dict[str, str] = {
+    "door": "objects a second into the DICOM door, against other receivers",
     "latency": "from the end of the last C-STORE to the visible result, less the quiet time",
 }
 """What each measures; the name is that of its module here."""

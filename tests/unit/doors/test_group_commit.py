@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
-from builders import count
 from sqlalchemy import Connection, event
 
+from builders import count
 from medqueue.doors.group_commit import GroupCommit
 from medqueue.ledger import audit
 from medqueue.ledger.engine import Ledger

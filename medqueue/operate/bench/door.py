@@ -1,0 +1,236 @@
+"""The DICOM door against dcmtk's storescp and Orthanc, all fed by dcmtk's storescu.
+
+Durability differs, and the rows say so: ours and Orthanc (SyncStorageArea, its default) answer
+when the object is on disk and indexed; storescp writes files and neither syncs nor indexes.
+"""
+
+import json
+import shutil
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from medqueue.errors import UnavailableError
+from medqueue.ledger import schema
+from medqueue.ledger.engine import open_ledger
+from medqueue.operate import ports
+from medqueue.operate.bench import Row
+from medqueue.operate.roles import console_script
+from medqueue.operate.system import child_environment
+from medqueue.settings import Settings
+
+_ROUNDS = 3
+"""Every case runs so often, the receivers in turn; medians are reported."""
+
+_START_SECONDS = 30.0
+_PROGRAM_FOLDERS = "/usr/bin:/usr/sbin:/usr/local/bin:/opt/homebrew/bin"
+"""Not PATH: pynetdicom installs scripts with the names of dcmtk's programs."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    name: str
+    objects: int
+    bytes_each: int
+    associations: int
+    nodelay: bool
+
+
+_CASES = (
+    _Case("CT 0.5 MB", 160, 524_288, 1, nodelay=True),
+    _Case("CT 0.5 MB", 160, 524_288, 4, nodelay=True),
+    _Case("DX 10 MB", 12, 10_485_760, 1, nodelay=True),
+    _Case("20 KB", 400, 20_000, 4, nodelay=True),
+    _Case("20 KB", 400, 20_000, 16, nodelay=True),
+    _Case("20 KB, stock sender", 200, 20_000, 1, nodelay=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Receiver:
+    name: str
+    ae_title: str
+    port: int
+
+
+def run() -> list[Row]:
+    """Measure each case on each receiver that is installed, on one machine and one disk.
+
+    Raises:
+        UnavailableError: storescu of dcmtk is not installed.
+    """
+    storescu = _program("storescu")
+    if storescu is None:
+        raise UnavailableError("storescu is not installed; install dcmtk (apt install dcmtk)")
+    rows: list[Row] = []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="medqueue-bench-")))
+        settings = Settings(data_dir=folder / "ours", dimse_port=ports.find_free(1)[0])
+        environment = child_environment(settings)
+        ours = stack.enter_context(_our_door(settings, environment))
+        peers = stack.enter_context(_peers(folder, environment))
+        for number, case in enumerate(_CASES):
+            files = _write_files(folder / f"case-{number}", case)
+            seconds = {
+                receiver: statistics.median(times)
+                for receiver, times in _measure(
+                    storescu, [ours, *peers], case, files, environment
+                ).items()
+            }
+            rows.extend(_rows(case, seconds, ours))
+            shutil.rmtree(folder / f"case-{number}")
+    return rows
+
+
+def _rows(case: _Case, seconds: dict[_Receiver, float], ours: _Receiver) -> Iterator[Row]:
+    plural = "s" if case.associations > 1 else ""
+    name = f"{case.name}, {case.associations} association{plural}"
+    rate = round(case.objects / seconds[ours], 1)
+    yield Row(name, rate, "objects/s")
+    for receiver, taken in seconds.items():
+        if receiver is not ours:
+            ratio = round(taken / seconds[ours], 2)
+            yield Row(name, rate, "objects/s", ratio, receiver.name)
+
+
+def _measure(
+    storescu: str,
+    receivers: list[_Receiver],
+    case: _Case,
+    files: list[Path],
+    environment: Mapping[str, str],
+) -> dict[_Receiver, list[float]]:
+    times: dict[_Receiver, list[float]] = {receiver: [] for receiver in receivers}
+    sender_environment = dict(environment) | ({"TCP_NODELAY": "1"} if case.nodelay else {})
+    for _ in range(_ROUNDS):
+        for receiver in receivers:
+            started = time.monotonic()
+            # Every run sends new instances: a duplicate would be less work.
+            senders = [
+                subprocess.Popen(
+                    [storescu, "+II", "-aec", receiver.ae_title, "127.0.0.1", str(receiver.port)]
+                    + [str(file) for file in files[part :: case.associations]],
+                    env=sender_environment,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+                for part in range(case.associations)
+            ]
+            codes = [sender.wait() for sender in senders]
+            if any(codes):
+                raise UnavailableError(f"{receiver.name} refused objects of {case.name}")
+            times[receiver].append(time.monotonic() - started)
+    return times
+
+
+@contextmanager
+def _our_door(settings: Settings, environment: Mapping[str, str]) -> Iterator[_Receiver]:
+    ledger = open_ledger(settings.ledger_url)
+    schema.upgrade(ledger)
+    ledger.close()
+    receiver = _Receiver("medqueue", settings.ae_title, settings.dimse_port)
+    with _running([str(console_script()), "serve", "door"], environment, receiver):
+        yield receiver
+
+
+@contextmanager
+def _peers(folder: Path, environment: Mapping[str, str]) -> Iterator[list[_Receiver]]:
+    """Start what is installed."""
+    orthanc_port, storescp_port = ports.find_free(2)
+    nodelay = dict(environment) | {"TCP_NODELAY": "1"}
+    receivers = []
+    with ExitStack() as stack:
+        if orthanc := _program("Orthanc"):
+            receiver = _Receiver("Orthanc, synchronous", "ORTHANC", orthanc_port)
+            configuration = _orthanc_configuration(folder, orthanc_port)
+            stack.enter_context(_running([orthanc, str(configuration)], nodelay, receiver))
+            receivers.append(receiver)
+        if storescp := _program("storescp"):
+            receiver = _Receiver("dcmtk storescp, no sync, no index", "STORESCP", storescp_port)
+            (folder / "storescp").mkdir()
+            command = [storescp, "--fork", "+xa", "-od", str(folder / "storescp")]
+            stack.enter_context(_running([*command, str(storescp_port)], nodelay, receiver))
+            receivers.append(receiver)
+        yield receivers
+
+
+def _orthanc_configuration(folder: Path, port: int) -> Path:
+    storage = folder / "orthanc"
+    storage.mkdir()
+    configuration = folder / "orthanc.json"
+    configuration.write_text(
+        json.dumps(
+            {
+                "StorageDirectory": str(storage),
+                "IndexDirectory": str(storage),
+                "DicomPort": port,
+                "DicomAet": "ORTHANC",
+                "HttpServerEnabled": False,
+                "SyncStorageArea": True,
+                "TcpNoDelay": True,
+                "Plugins": [],
+            }
+        ),
+        encoding="utf-8",
+    )
+    return configuration
+
+
+@contextmanager
+def _running(
+    command: list[str], environment: Mapping[str, str], receiver: _Receiver
+) -> Iterator[None]:
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        _await_listener(process, receiver)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _await_listener(process: subprocess.Popen[bytes], receiver: _Receiver) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", receiver.port), timeout=1.0).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise UnavailableError(f"{receiver.name} does not start here")
+
+
+def _write_files(folder: Path, case: _Case) -> list[Path]:
+    folder.mkdir()
+    data_set = Dataset()
+    data_set.file_meta = FileMetaDataset()
+    data_set.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data_set.SOPClassUID = CTImageStorage
+    data_set.StudyInstanceUID = generate_uid()
+    data_set.SeriesInstanceUID = generate_uid()
+    data_set.PatientID = "BENCH"
+    data_set.Modality = "CT"
+    data_set.PixelData = bytes(range(250)) * (case.bytes_each // 250)
+    data_set["PixelData"].VR = "OW"
+    files = []
+    for number in range(case.objects):
+        data_set.SOPInstanceUID = generate_uid()
+        files.append(folder / f"{number}.dcm")
+        data_set.save_as(files[-1], enforce_file_format=True)
+    return files
+
+
+def _program(name: str) -> str | None:
+    return shutil.which(name, path=_PROGRAM_FOLDERS)
