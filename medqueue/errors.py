@@ -100,6 +100,28 @@ class NotFoundError(MedqueueError):
     code = "not-found"
 
 
+class CursorError(MedqueueError):
+    """The cursor is not one that the feed has handed out."""
+
+    code = "cursor"
+
+
+class UnauthorizedError(MedqueueError):
+    """The request has no token that is known."""
+
+    code = "unauthorized"
+
+    def __init__(self, detail: str, challenge: str) -> None:
+        super().__init__(detail)
+        self.headers = {"WWW-Authenticate": challenge}
+
+
+class ForbiddenError(MedqueueError):
+    """The caller is known, or needs not be, but may not do this."""
+
+    code = "forbidden"
+
+
 class TransitionError(MedqueueError):
     """The work is not in a state from which this may be done."""
 

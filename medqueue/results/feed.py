@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, column, func, select, table
 
-from medqueue.errors import MedqueueError
+from medqueue.errors import CursorError
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.tables import results
 from schemas.result import Result
@@ -20,12 +20,6 @@ FEED = table("results_feed", *(column(name, results.c[name].type) for name in Re
 
 # 18 digits always fit the 64-bit key of both databases.
 _CURSOR = re.compile(r"[0-9]{1,18}", re.ASCII)
-
-
-class CursorError(MedqueueError):
-    """The cursor is not one that the feed has handed out."""
-
-    code = "cursor"
 
 
 def read_feed(ledger: Ledger, *, after: str | None, limit: int) -> tuple[list[Result], str]:

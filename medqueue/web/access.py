@@ -1,4 +1,4 @@
-"""Access: who may read results and who may send, by tokens out of the settings."""
+"""Access: who may read results, who may send and who may decide, by tokens out of the settings."""
 
 import base64
 import binascii
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from medqueue.errors import ConfigurationError, MedqueueError
+from medqueue.errors import ConfigurationError, ForbiddenError, UnauthorizedError
 from medqueue.logs import get_logger
 from medqueue.settings import Settings
 
@@ -23,9 +23,11 @@ _WANTS = (
 
 STATIC_PREFIX = "/static/"
 PAGES_PREFIX = "/view/"
-"""Pages, with `/`: there a browser may log in with the token as the password of HTTP Basic. Only
-there, since pages change nothing and browsers send such a login by themselves."""
+"""Pages, with `/`: there, and only there, a browser may log in with the token as the password of
+HTTP Basic. It sends such a login by itself, so what pages change is guarded by
+`_require_no_foreign_page`."""
 
+FAILURES = "/failures"
 _OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json"})
 _READING = frozenset({"GET", "HEAD"})
 
@@ -43,22 +45,6 @@ class Role(StrEnum):
     """Everything."""
 
 
-class UnauthorizedError(MedqueueError):
-    """The request has no token that is known."""
-
-    code = "unauthorized"
-
-    def __init__(self, detail: str, challenge: str) -> None:
-        super().__init__(detail)
-        self.headers = {"WWW-Authenticate": challenge}
-
-
-class ForbiddenError(MedqueueError):
-    """The token is known but not good for this."""
-
-    code = "forbidden"
-
-
 @dataclass(frozen=True, slots=True)
 class Token:
     """One line of `MEDQUEUE_API_TOKENS`."""
@@ -66,6 +52,19 @@ class Token:
     name: str
     role: Role
     digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a request: the name of its token, or `local` where none is set."""
+
+    name: str
+    role: Role
+
+
+LOCAL = Caller("local", Role.ADMIN)
+ANYBODY = Caller("anybody", Role.READ)
+"""On open paths nobody is asked."""
 
 
 class Access:
@@ -79,21 +78,29 @@ class Access:
                 f"HTTP door needs tokens: {_WANTS}. Or set MEDQUEUE_BIND to 127.0.0.1."
             )
 
-    def authorize(self, method: str, path: str, headers: Mapping[str, str]) -> None:
-        """Return if the request may pass. What is not named as open needs a role.
+    def authorize(self, method: str, path: str, headers: Mapping[str, str]) -> Caller:
+        """Return who asks if the request may pass. What is not named as open needs a role.
 
         Raises:
             UnauthorizedError: it has no token that is known.
-            ForbiddenError: its token, or its host name where no token is set, is not good for it.
+            ForbiddenError: its token, its host name where no token is set, or the page that it
+                comes from is not good for it.
         """
         if path in _OPEN_PATHS or path.startswith(STATIC_PREFIX):
-            return
-        if not self._tokens:
+            return ANYBODY
+        if self._tokens:
+            caller = self._identify(method, path, headers.get("authorization", ""))
+        else:
             _require_local_name(headers.get("host", ""))
-            return
-        role = Role.READ if method in _READING else Role.SEND
+            caller = LOCAL
+        if method not in _READING:
+            _require_no_foreign_page(headers)
+        return caller
+
+    def _identify(self, method: str, path: str, authorization: str) -> Caller:
+        role = _wanted(method, path)
         browser = path == "/" or path.startswith(PAGES_PREFIX)
-        token = self._find(_presented(headers.get("authorization", ""), basic=browser))
+        token = self._find(_presented(authorization, basic=browser))
         if token is None:
             _logger.warning("access-refused", wanted=role)
             raise UnauthorizedError(
@@ -102,7 +109,9 @@ class Access:
             )
         if token.role not in {role, Role.ADMIN}:
             _logger.warning("access-refused", wanted=role, token=token.name)
-            raise ForbiddenError(f"this needs a token with the role {role} or admin")
+            needs = "admin" if role is Role.ADMIN else f"{role} or admin"
+            raise ForbiddenError(f"this needs a token with the role {needs}")
+        return Caller(token.name, token.role)
 
     def _find(self, presented: str) -> Token | None:
         digest = hashlib.sha256(presented.encode("utf-8", "surrogateescape")).digest()
@@ -131,6 +140,14 @@ def parse_tokens(text: str) -> tuple[Token, ...]:
     return tuple(tokens)
 
 
+def _wanted(method: str, path: str) -> Role:
+    if path == FAILURES or path.startswith(f"{FAILURES}/"):
+        return Role.ADMIN
+    if method in _READING:
+        return Role.READ
+    return Role.ADMIN if path.startswith(PAGES_PREFIX) else Role.SEND
+
+
 def _presented(authorization: str, *, basic: bool) -> str:
     scheme, _, value = authorization.strip().partition(" ")
     if scheme.lower() == "bearer":
@@ -157,3 +174,29 @@ def _require_local_name(host: str) -> None:
             raise ForbiddenError(
                 "without tokens only localhost or an address may be asked; set MEDQUEUE_API_TOKENS"
             ) from None
+
+
+def _require_no_foreign_page(headers: Mapping[str, str]) -> None:
+    """Refuse what a page of another site makes a browser send (cross-site request forgery).
+
+    A browser adds by itself what lets it pass: the login to pages, and on loopback its mere place.
+    It also says where the request comes from, and no page can forge that: in `Sec-Fetch-Site`
+    (Fetch Metadata; over TLS and on loopback), and in `Origin` with every method but GET and HEAD
+    (RFC 6454 section 7). So both are compared, and forms need no hidden token, which would need
+    sessions or a secret to sign it with. A request with neither header comes from no browser, and
+    so from nobody who could be tricked.
+    """
+    site = headers.get("sec-fetch-site")
+    origin = headers.get("origin")
+    if site is not None:
+        own = site in {"same-origin", "none"}
+    else:
+        own = (
+            origin is None or origin.partition("://")[2].lower() == headers.get("host", "").lower()
+        )
+    if not own:
+        _logger.warning("foreign-page-refused")
+        raise ForbiddenError(
+            "this came from a page of another site; use the pages of this server, or the API "
+            "without a browser"
+        )

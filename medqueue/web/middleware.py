@@ -4,23 +4,29 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from medqueue.web.access import STATIC_PREFIX, Access, ForbiddenError, UnauthorizedError
+from medqueue.errors import ForbiddenError, UnauthorizedError
+from medqueue.web.access import STATIC_PREFIX, Access
 from medqueue.web.problems import to_response
 
 _SECURITY_HEADERS = {
     # Pages use nothing from elsewhere and hold no inline script or style, so injected ones
     # would not run even if the escaping failed.
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; "
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'; object-src 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    # Not `no-referrer`: with that a browser says `Origin: null` on our own forms (Fetch, "append a
+    # request Origin header"), which `access` could not tell from a foreign page's.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 
 class AccessControl:
-    """Lets only those pass who may, before anything of the request is read."""
+    """Lets only those pass who may, before anything of the request is read.
+
+    Whoever passes is named in `request.state.caller`.
+    """
 
     def __init__(self, app: ASGIApp, *, access: Access) -> None:
         self._app = app
@@ -30,10 +36,13 @@ class AccessControl:
         """Pass the request on, or answer why not."""
         if scope["type"] == "http":
             try:
-                self._access.authorize(scope["method"], scope["path"], Headers(scope=scope))
+                caller = self._access.authorize(
+                    scope["method"], scope["path"], Headers(scope=scope)
+                )
             except (UnauthorizedError, ForbiddenError) as error:
                 await to_response(error)(scope, receive, send)
                 return
+            scope.setdefault("state", {})["caller"] = caller
         await self._app(scope, receive, send)
 
 

@@ -17,17 +17,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from medqueue.errors import (
+    CursorError,
+    ForbiddenError,
     IdempotencyConflictError,
     MedqueueError,
     NotFoundError,
     RefusedInputError,
     TooLargeError,
     TransitionError,
+    UnauthorizedError,
     UnavailableError,
 )
 from medqueue.logs import get_logger
-from medqueue.results.feed import CursorError
-from medqueue.web.access import ForbiddenError, UnauthorizedError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5

@@ -10,10 +10,9 @@ from click.testing import CliRunner
 from builders import a_due_report, a_text_model, after, claim, submit
 from http_client import Client, compose
 from medqueue.cli.results import results
-from medqueue.errors import ConfigurationError
+from medqueue.errors import ConfigurationError, CursorError
 from medqueue.ledger import work
 from medqueue.ledger.engine import Ledger
-from medqueue.results.feed import CursorError
 from schemas.finding import Finding, Presence
 from schemas.result import Outcome, ResultStatus
 

@@ -14,9 +14,10 @@ from builders import (
     submit,
     work_rows,
 )
+from medqueue.errors import CursorError
 from medqueue.ledger import work
 from medqueue.ledger.engine import Ledger
-from medqueue.results.feed import CursorError, newest_seq, read_feed, results_of_reports
+from medqueue.results.feed import newest_seq, read_feed, results_of_reports
 from schemas.finding import Code, Evidence, Finding, Presence
 from schemas.result import Outcome, ResultKind, ResultStatus
 
