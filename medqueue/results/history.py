@@ -66,12 +66,12 @@ def work_records(
         .order_by(work.c.created_at, work.c.id)
     ).all()
     return {
-        subject: tuple(to_record(row) for row in rows if row.subject_id == subject)
+        subject: tuple(_to_record(row) for row in rows if row.subject_id == subject)
         for subject in subject_ids
     }
 
 
-def to_record(row: Row[Any]) -> WorkRecord:
+def _to_record(row: Row[Any]) -> WorkRecord:
     """Return what readers may see of a row of work."""
     error = None
     if row.error_code is not None and row.state != WorkState.DONE:

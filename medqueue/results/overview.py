@@ -7,8 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from medqueue.ledger.engine import Ledger
-from medqueue.ledger.tables import audit_events, reports, results, series, studies, work
-from medqueue.results.history import WorkRecord, to_record
+from medqueue.ledger.tables import audit_events, reports, results, studies, work
 from schemas.result import ResultKind, ResultStatus
 from schemas.study import StudyState
 from schemas.work import Stage, WorkState
@@ -36,17 +35,6 @@ class Overview:
         return sum(count for (_, found), count in self.results.items() if found is status)
 
 
-@dataclass(frozen=True, slots=True)
-class FailedWork:
-    """Work that ended without a diagnosis, and on what."""
-
-    work: WorkRecord
-    study_instance_uid: str | None
-    """Of the study, or of the study that a text is about."""
-    report: str | None
-    """Our id of the report, where the work is on a text."""
-
-
 def take_overview(ledger: Ledger, *, now: datetime) -> Overview:
     """Count everything, in one look at the ledger."""
     with ledger.read() as connection:
@@ -67,29 +55,6 @@ def take_overview(ledger: Ledger, *, now: datetime) -> Overview:
             refusals=_refusals(connection),
             waiting_seconds=_waiting_seconds(connection, now),
         )
-
-
-def failed_work(ledger: Ledger, *, limit: int) -> list[FailedWork]:
-    """Return failed work that nobody has requeued or discarded, the newest failure first."""
-    statement = (
-        select(
-            work,
-            studies.c.study_instance_uid.label("image_study"),
-            reports.c.study_instance_uid.label("text_study"),
-            reports.c.id.label("report"),
-        )
-        .outerjoin(series, series.c.id == work.c.subject_id)
-        .outerjoin(studies, studies.c.id == series.c.study_id)
-        .outerjoin(reports, reports.c.id == work.c.subject_id)
-        .where(work.c.state == WorkState.FAILED)
-        .order_by(work.c.finished_at.desc(), work.c.id)
-        .limit(limit)
-    )
-    with ledger.read() as connection:
-        rows = connection.execute(statement).all()
-    return [
-        FailedWork(to_record(row), row.image_study or row.text_study, row.report) for row in rows
-    ]
 
 
 def _count(connection: Connection, *columns: ColumnElement[str]) -> list[Any]:

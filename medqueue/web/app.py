@@ -18,6 +18,7 @@ from medqueue.settings import Settings
 from medqueue.web import problems
 from medqueue.web.access import Access
 from medqueue.web.api import api_router
+from medqueue.web.failures import failures_router
 from medqueue.web.middleware import AccessControl, BodyLimit, SecurityHeaders
 from medqueue.web.operations import Check, metrics_router, probes_router
 from medqueue.web.pages import pages_router
@@ -32,6 +33,7 @@ _TAGS = [
     {"name": "results", "description": "The feed of everything that models have concluded."},
     {"name": "studies", "description": "What came through the DICOM doors."},
     {"name": "reports", "description": "Report texts, in and out."},
+    {"name": "failures", "description": "Failed work: what, why, try again, put away."},
     {"name": "operations", "description": "Probes and metrics."},
 ]
 _TOKEN = HTTPBearer(
@@ -102,6 +104,11 @@ def create_app(
     )
     app.include_router(
         api_router(ledger, watch),
+        dependencies=token,
+        responses=problems.document(*refused, *failed),
+    )
+    app.include_router(
+        failures_router(ledger, clock),
         dependencies=token,
         responses=problems.document(*refused, *failed),
     )

@@ -1,35 +1,32 @@
-"""The pages: a light, read-only view of the work for people, rendered here, without CDN."""
+"""The pages: a light view of the work for people, rendered here, without CDN."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
-from pathlib import Path
 
 from fastapi import APIRouter
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from medqueue import __version__
 from medqueue.doors.admission import Clock
 from medqueue.errors import NotFoundError
 from medqueue.ledger.engine import Ledger
 from medqueue.results.feed import results_of_reports, results_of_studies
-from medqueue.results.overview import failed_work, take_overview
+from medqueue.results.overview import take_overview
 from medqueue.results.reports import find_report, list_reports, read_text
 from medqueue.results.studies import find_study, list_studies
+from medqueue.web.failures import failures_page_router
 from medqueue.web.highlight import cut
-from schemas.result import Result, ResultKind, ResultStatus
-from schemas.work import WorkState
+from medqueue.web.rendering import Renderer
+from schemas.result import Result, ResultKind
 
 RECENT = 25
 """Rows of each table of the work list: what fits a screen or two."""
-MAX_FAILURES = 200
 
 
 def pages_router(ledger: Ledger, clock: Clock) -> APIRouter:
     """Return the routes of the pages."""
     router = APIRouter()
-    render = _Renderer()
+    render = Renderer()
 
     @router.get("/")
     def work_list() -> HTMLResponse:
@@ -74,9 +71,7 @@ def pages_router(ledger: Ledger, clock: Clock) -> APIRouter:
             results=list(reversed(found.results)),
         )
 
-    @router.get("/view/failures")
-    def failures() -> HTMLResponse:
-        return render("failures.html", failures=failed_work(ledger, limit=MAX_FAILURES))
+    router.include_router(failures_page_router(ledger, clock, render))
 
     return router
 
@@ -89,41 +84,3 @@ def newest_of_each_model(results: Iterable[Result]) -> list[Result]:
 
 def _images(results: Iterable[Result]) -> list[Result]:
     return [result for result in results if result.kind is ResultKind.IMAGE]
-
-
-class _Renderer:
-    """Fills templates; whatever comes from outside is escaped."""
-
-    def __init__(self) -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader(Path(__file__).parent / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.globals.update(
-            version=__version__, ResultStatus=ResultStatus, WorkState=WorkState
-        )
-        self._environment.filters.update(moment=_moment, duration=_duration)
-
-    def __call__(
-        self, template: str, status: HTTPStatus = HTTPStatus.OK, **context: object
-    ) -> HTMLResponse:
-        page = self._environment.get_template(template).render(context)
-        return HTMLResponse(page, status_code=status)
-
-
-def _moment(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _duration(duration: timedelta) -> str:
-    seconds = duration.total_seconds()
-    if seconds < 10:  # noqa: PLR2004 - below, tenths still tell something
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,9 +1,9 @@
-"""The overview: counts by state, and the list of failures."""
+"""The overview: counts by state."""
 
-from builders import NOW, a_due_report, a_due_series, after, claim, fail, finish, receive, submit
+from builders import NOW, a_due_report, a_due_series, after, claim, finish, submit
 from medqueue.ledger import audit
 from medqueue.ledger.engine import Ledger
-from medqueue.results.overview import failed_work, take_overview
+from medqueue.results.overview import take_overview
 from schemas.result import ResultKind, ResultStatus
 from schemas.study import StudyState
 from schemas.work import Stage, WorkState
@@ -35,21 +35,3 @@ def test_everything_is_counted_where_it_stands(ledger: Ledger) -> None:
     assert overview.waiting_seconds[Stage.PREPARE_SERIES] == 30
     assert overview.work_in(WorkState.PENDING) == 1
     assert overview.results_with(ResultStatus.FINAL) == 1
-
-
-def test_failures_name_the_input_and_the_newest_comes_first(ledger: Ledger) -> None:
-    image = a_due_series(ledger)
-    text = a_due_report(ledger, study_instance_uid="1.2.9")
-    fail(ledger, claim(ledger, image), at=11)
-    fail(ledger, claim(ledger, text), at=12)
-    receive(ledger)
-    on_text, on_image = failed_work(ledger, limit=10)
-    assert (on_image.work.id, on_image.study_instance_uid, on_image.report) == (
-        image,
-        "1.2.3",
-        None,
-    )
-    assert on_text.work.id == text
-    assert on_text.study_instance_uid == "1.2.9"
-    assert on_text.report is not None
-    assert len(failed_work(ledger, limit=1)) == 1
