@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Header, Response
+from fastapi import APIRouter, Body, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from medqueue.doors.admission import Admission
+from medqueue.doors.idempotency import IdempotencyKey, scoped_key
 from medqueue.errors import RefusedInputError
 from schemas.report import MAX_TEXT_CHARACTERS, ReportSubmission
 
@@ -13,16 +14,6 @@ MAX_BODY_BYTES = 12 * MAX_TEXT_CHARACTERS + 16 * 1024
 """Enough for the longest text with every character escaped as a pair of surrogates."""
 
 SOURCE = "http"
-
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        pattern=r"^[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?$",
-        description="Any text of up to 255 printable ASCII characters that names this one "
-        "submission, such as a UUID. The same key with the same content answers with the same "
-        "`id` and adds nothing, so that a sender may safely try again.",
-    ),
-]
 
 _EXAMPLE = {
     "text": "No pneumothorax. Possible small left effusion. Cardiomegaly.",
@@ -49,6 +40,7 @@ def reports_router(admission: Admission) -> APIRouter:
     @router.post("/reports", status_code=202, summary="Hand in a report text")
     def submit_report(
         submission: Annotated[ReportSubmission, Body(examples=[_EXAMPLE])],
+        request: Request,
         response: Response,
         idempotency_key: IdempotencyKey = None,
     ) -> AcceptedReport:
@@ -58,8 +50,9 @@ def reports_router(admission: Admission) -> APIRouter:
         `report_id` with the same content answers with the same `id`; with other content it is a
         correction, the next version of that report, and its results are `amended`.
         """
+        key = scoped_key(idempotency_key, request, source=SOURCE)
         try:
-            id_ = admission.admit_report(submission, source=SOURCE, idempotency_key=idempotency_key)
+            id_ = admission.admit_report(submission, source=SOURCE, idempotency_key=key)
         except RefusedInputError as error:
             admission.record_refusal(SOURCE, error)
             raise

@@ -146,7 +146,7 @@ reports = Table(
     Column("sha256", String(64), nullable=False),
     Column("source", String(16), nullable=False),
     Column("priority", Integer, nullable=False),
-    Column("idempotency_key", String(255), unique=True),
+    Column("idempotency_key", String(384), unique=True),
     Column("received_at", Timestamp, nullable=False),
     UniqueConstraint("report_id", "version"),
 )

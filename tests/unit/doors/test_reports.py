@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from builders import count
-from http_client import TERABYTES, Client, compose
+from http_client import TERABYTES, Client, bearer, compose, tokens
 from medqueue.doors.reports import MAX_BODY_BYTES
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.tables import audit_events, reports
@@ -57,6 +57,22 @@ def test_the_same_key_with_other_content_is_a_conflict_on_record(
     assert (answer.status_code, answer.json()["code"]) == (409, "idempotency-conflict")
     assert [code for code, _ in refusals(sqlite_ledger)] == ["idempotency-conflict"]
     assert SECRET not in answer.text
+
+
+def test_two_senders_may_use_the_same_key_for_different_texts(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    senders = ("ris-with-the-longest-name-" + "x" * 38, "his")
+    api_tokens = tokens(**dict.fromkeys(senders, "send"))
+    client = Client(compose(ledger, tmp_path, api_tokens=api_tokens))
+    key = {"Idempotency-Key": "k" * 255}
+    ids = set()
+    for sender in senders * 2:
+        headers = {**key, **bearer(sender)}
+        answer = client.post("/reports", json={"text": f"Text of {sender}."}, headers=headers)
+        assert answer.status_code == 202
+        ids.add(answer.json()["id"])
+    assert len(ids) == count(ledger, reports) == 2
 
 
 def test_without_a_key_each_text_is_a_report(sqlite_ledger: Ledger, client: Client) -> None:

@@ -60,7 +60,7 @@ def upgrade() -> None:
     sa.Column('sha256', sa.String(length=64), nullable=False),
     sa.Column('source', sa.String(length=16), nullable=False),
     sa.Column('priority', sa.Integer(), nullable=False),
-    sa.Column('idempotency_key', sa.String(length=255), nullable=True),
+    sa.Column('idempotency_key', sa.String(length=384), nullable=True),
     sa.Column('received_at', Timestamp(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_reports')),
     sa.UniqueConstraint('idempotency_key', name=op.f('uq_reports_idempotency_key')),
