@@ -121,11 +121,12 @@ class System:
             for row in rows
         ]
 
-    def wait_until_all_is_done(self) -> None:
-        """Wait until whatever was sent before this call has had its effect."""
+    def wait_until_all_is_done(self) -> str:
+        """Wait until whatever was sent before has had its effect; return the id of a last text."""
         last = self.post_report("The last of all.", language="en")
         self.wait_for_results(report_id=last)
         wait_until(lambda: not self._waiting_studies(), 20, what="the end of all studies")
+        return last
 
     def _waiting_studies(self) -> list[str]:
         studies = self.get("/studies", limit=100).raise_for_status().json()["studies"]

@@ -6,12 +6,10 @@ import pytest
 
 from whole_system import System, running_up
 
-FLOWER_LOGIN = ("admin", "a-made-up-word")
-
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A running system; it is shared, so a test looks at its own inputs only."""
     folder = tmp_path_factory.mktemp("up")
-    with running_up(folder, flower_login=":".join(FLOWER_LOGIN)) as running:
+    with running_up(folder, flower_login="admin:a-made-up-word") as running:
         yield running
