@@ -16,7 +16,7 @@ def register(connection: Connection, manifest: Manifest, *, now: datetime) -> No
     """Make a model version known; the first version of a name is released at once.
 
     Raises:
-        PackageError: the same name and version is known with other weights.
+        PackageError: the same name and version is known with other weights or another manifest.
     """
     row = {
         "name": manifest.name,
@@ -27,15 +27,16 @@ def register(connection: Connection, manifest: Manifest, *, now: datetime) -> No
         "registered_at": now,
     }
     connection.execute(insert_if_new(connection, models, row))
-    known = connection.execute(
-        select(models.c.sha256).where(
-            models.c.name == manifest.name, models.c.version == manifest.version
-        )
-    ).scalar_one()
-    if known != manifest.sha256:
+    known = find(connection, manifest.name, manifest.version)
+    # As values, not as JSON: what an older version of medqueue wrote lacks fields of today.
+    changed = [
+        name for name in Manifest.model_fields if getattr(known, name) != getattr(manifest, name)
+    ]
+    if changed:
+        what = "weights" if "sha256" in changed else "manifest"
         raise PackageError(
-            f"{manifest.name} {manifest.version} is known with other weights; "
-            "a version never changes: give the package a new version"
+            f"{manifest.name} {manifest.version} is known with other {what} "
+            f"({', '.join(changed)}); a version never changes: give the package a new version"
         )
     any_released = connection.execute(
         select(models.c.version).where(models.c.name == manifest.name, models.c.released)

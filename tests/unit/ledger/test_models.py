@@ -1,13 +1,14 @@
 """Model versions: known under one content for ever, one of each name released."""
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from builders import a_text_model, after, an_image_model, only, register, sha256
 from medqueue.errors import NotFoundError, PackageError
 from medqueue.ledger import models
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.tables import audit_events
+from medqueue.ledger.tables import models as model_versions
 from schemas.result import ResultKind
 
 
@@ -41,6 +42,37 @@ def test_the_same_version_with_other_weights_is_refused(ledger: Ledger) -> None:
 
     with pytest.raises(PackageError, match="a version never changes"):
         register(ledger, an_image_model(sha256=sha256("other")))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": ({"name": "pneumonia", "threshold": 0.31},)},
+        {"temperature": 1.1},
+        {"cleared_for_clinical_use": True},
+        {"intended_use": "Diagnosis."},
+    ],
+)
+def test_the_same_version_with_another_manifest_is_refused(
+    ledger: Ledger, change: dict[str, object]
+) -> None:
+    """Another threshold gives other findings: readers could not tell which version said what."""
+    register(ledger, an_image_model())
+
+    with pytest.raises(PackageError, match=rf"manifest \({next(iter(change))}\); a version never"):
+        register(ledger, an_image_model(**change))
+
+
+def test_a_manifest_from_before_a_field_was_known_is_still_the_same(ledger: Ledger) -> None:
+    register(ledger, an_image_model())
+    with ledger.write() as connection:
+        stored = connection.execute(select(model_versions.c.manifest)).scalar_one()
+        shorter = {name: value for name, value in stored.items() if name != "temperature"}
+        connection.execute(update(model_versions).values(manifest=shorter))
+
+    register(ledger, an_image_model())
+
+    assert released(ledger) == ["chest 1.0.0"]
 
 
 def test_a_release_switches_versions_forth_and_back(ledger: Ledger) -> None:
