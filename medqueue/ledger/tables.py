@@ -180,6 +180,8 @@ work = Table(
     UniqueConstraint("subject_id", "stage", "input_digest", "model_name", "model_version"),
     Index("ix_work_due", "state", "next_try_at"),
     Index("ix_work_unpublished", "state", "publications", "priority", "created_at"),
+    # Counting reads an index instead of the table: pages and metrics count all the time.
+    Index("ix_work_stage_state", "stage", "state"),
 )
 
 results = Table(
@@ -206,6 +208,12 @@ results = Table(
     Column("received_at", Timestamp, nullable=False),
     Column("completed_at", Timestamp, nullable=False),
     UniqueConstraint("subject_id", "input_digest", "model_name", "model_version", "round"),
+    Index("ix_results_kind_status", "kind", "status"),
+    # What FHIR searches for; each with `seq`, in whose order pages come.
+    Index("ix_results_completed_at", "completed_at"),
+    Index("ix_results_accession_number", "accession_number", "seq"),
+    Index("ix_results_patient_id", "patient_id", "seq"),
+    Index("ix_results_report_id", "report_id", "seq"),
     sqlite_autoincrement=True,
 )
 

@@ -98,6 +98,11 @@ def upgrade() -> None:
     sqlite_autoincrement=True
     )
     with op.batch_alter_table('results', schema=None) as batch_op:
+        batch_op.create_index('ix_results_accession_number', ['accession_number', 'seq'], unique=False)
+        batch_op.create_index('ix_results_completed_at', ['completed_at'], unique=False)
+        batch_op.create_index('ix_results_kind_status', ['kind', 'status'], unique=False)
+        batch_op.create_index('ix_results_patient_id', ['patient_id', 'seq'], unique=False)
+        batch_op.create_index('ix_results_report_id', ['report_id', 'seq'], unique=False)
         batch_op.create_index(batch_op.f('ix_results_study_instance_uid'), ['study_instance_uid'], unique=False)
 
     op.create_table('studies',
@@ -148,6 +153,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('work', schema=None) as batch_op:
         batch_op.create_index('ix_work_due', ['state', 'next_try_at'], unique=False)
+        batch_op.create_index('ix_work_stage_state', ['stage', 'state'], unique=False)
         batch_op.create_index('ix_work_unpublished', ['state', 'publications', 'priority', 'created_at'], unique=False)
 
     op.create_table('deliveries',
@@ -217,6 +223,7 @@ def downgrade() -> None:
     op.drop_table('deliveries')
     with op.batch_alter_table('work', schema=None) as batch_op:
         batch_op.drop_index('ix_work_unpublished')
+        batch_op.drop_index('ix_work_stage_state')
         batch_op.drop_index('ix_work_due')
 
     op.drop_table('work')
@@ -227,6 +234,11 @@ def downgrade() -> None:
     op.drop_table('studies')
     with op.batch_alter_table('results', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_results_study_instance_uid'))
+        batch_op.drop_index('ix_results_report_id')
+        batch_op.drop_index('ix_results_patient_id')
+        batch_op.drop_index('ix_results_kind_status')
+        batch_op.drop_index('ix_results_completed_at')
+        batch_op.drop_index('ix_results_accession_number')
 
     op.drop_table('results')
     with op.batch_alter_table('reports', schema=None) as batch_op:
