@@ -88,6 +88,18 @@ class NoTextError(RefusedInputError):
     code = "no-text"
 
 
+class MalformedRequestError(RefusedInputError):
+    """The body of a request is not of the form that it announces."""
+
+    code = "malformed-request"
+
+
+class UnsupportedMediaError(RefusedInputError):
+    """The body of a request is of a media type that this door does not take."""
+
+    code = "unsupported-media"
+
+
 class IdempotencyConflictError(RefusedInputError):
     """The same idempotency key or report id came before with other content."""
 

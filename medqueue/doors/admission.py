@@ -39,6 +39,8 @@ class InstanceRequest:
     sop_instance_uid: str
     transfer_syntax_uid: str
     calling_ae: str
+    study_instance_uid: str | None = None
+    """The study that the object must belong to, where the sender says it."""
     urgent: bool = False
     """The sender asks for urgency outside the object."""
 
@@ -109,6 +111,10 @@ class Admission:
             )
             _require_same("SOP Class UID", header.sop_class_uid, request.sop_class_uid)
             _require_same("SOP Instance UID", header.sop_instance_uid, request.sop_instance_uid)
+            if request.study_instance_uid is not None:
+                _require_same(
+                    "Study Instance UID", header.study_instance_uid, request.study_instance_uid
+                )
         except RefusedInputError as error:
             self.record_refusal(request.calling_ae, error)
             raise

@@ -22,6 +22,7 @@ from medqueue.web.failures import failures_router
 from medqueue.web.middleware import AccessControl, BodyLimit, SecurityHeaders
 from medqueue.web.operations import Check, metrics_router, probes_router
 from medqueue.web.pages import pages_router
+from medqueue.web.stow import STOW_PREFIX, stow_router
 from medqueue.web.watch import FeedWatch
 
 _DESCRIPTION = """
@@ -84,7 +85,7 @@ def create_app(
     )
     app.state.feed_watch = watch
     problems.install(app, admission.record_refusal)
-    app.add_middleware(BodyLimit, max_bytes=reports_door.MAX_BODY_BYTES)
+    app.add_middleware(BodyLimit, max_bytes=reports_door.MAX_BODY_BYTES, streamed=STOW_PREFIX)
     app.add_middleware(AccessControl, access=Access(settings))
     app.add_middleware(SecurityHeaders)
 
@@ -101,6 +102,9 @@ def create_app(
         responses=problems.document(
             *refused, *failed, HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         ),
+    )
+    app.include_router(
+        stow_router(admission), dependencies=token, responses=problems.document(*refused)
     )
     app.include_router(
         api_router(ledger, watch),

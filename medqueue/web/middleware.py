@@ -47,15 +47,19 @@ class AccessControl:
 
 
 class BodyLimit:
-    """Refuses a body beyond the limit before anything has parsed it."""
+    """Refuses a body beyond the limit before anything has parsed it.
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+    Paths under `streamed` pass: their routes bound what they take as it comes.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int, streamed: str) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._streamed = streamed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, counting its body."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"].startswith(self._streamed):
             await self._app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "")

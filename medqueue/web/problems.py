@@ -20,6 +20,7 @@ from medqueue.errors import (
     CursorError,
     ForbiddenError,
     IdempotencyConflictError,
+    MalformedRequestError,
     MedqueueError,
     NotFoundError,
     RefusedInputError,
@@ -27,6 +28,7 @@ from medqueue.errors import (
     TransitionError,
     UnauthorizedError,
     UnavailableError,
+    UnsupportedMediaError,
 )
 from medqueue.logs import get_logger
 
@@ -39,6 +41,8 @@ _STATUS: dict[type[MedqueueError], HTTPStatus] = {
     ForbiddenError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
     IdempotencyConflictError: HTTPStatus.CONFLICT,
+    MalformedRequestError: HTTPStatus.BAD_REQUEST,
+    UnsupportedMediaError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     TransitionError: HTTPStatus.CONFLICT,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     CursorError: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from medqueue.doors.admission import Admission
 from medqueue.doors.stow import StowRequest, StowResponse, boundary_of
-from medqueue.web.problems import Problem
+from medqueue.web.problems import RETRY_AFTER_SECONDS, document
 
 STOW_PREFIX = "/dicom-web/"
 
@@ -22,10 +22,11 @@ _ANSWERS = {
     HTTPStatus.SERVICE_UNAVAILABLE.value: {
         "description": "No object can be stored now; send again after Retry-After."
     },
-    HTTPStatus.BAD_REQUEST.value: {
-        "description": "The body is not multipart/related as announced.",
-        "model": Problem,
-    },
+    **document(
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    ),
 }
 _BODY = {
     "requestBody": {
@@ -76,7 +77,11 @@ def stow_router(admission: Admission) -> APIRouter:
 
 
 def _answer(response: StowResponse) -> Response:
-    headers = {"Retry-After": "10"} if response.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    headers = (
+        {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        if response.status == HTTPStatus.SERVICE_UNAVAILABLE
+        else None
+    )
     return Response(
         json.dumps(response.document),
         status_code=response.status,
