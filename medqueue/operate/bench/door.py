@@ -16,8 +16,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.uid import generate_uid
 
 from medqueue.errors import UnavailableError
 from medqueue.ledger import schema
@@ -214,16 +215,12 @@ def _await_listener(process: subprocess.Popen[bytes], receiver: _Receiver) -> No
 
 def _write_files(folder: Path, case: _Case) -> list[Path]:
     folder.mkdir()
-    data_set = Dataset()
-    data_set.file_meta = FileMetaDataset()
-    data_set.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data_set.SOPClassUID = CTImageStorage
+    # The header of a real CT image, some 250 elements: receivers index what they find there.
+    data_set = dcmread(str(get_testdata_file("CT_small.dcm", download=False)))
     data_set.StudyInstanceUID = generate_uid()
     data_set.SeriesInstanceUID = generate_uid()
-    data_set.PatientID = "BENCH"
-    data_set.Modality = "CT"
-    data_set.PixelData = bytes(range(250)) * (case.bytes_each // 250)
-    data_set["PixelData"].VR = "OW"
+    data_set.PixelData = bytes(range(250)) * (case.bytes_each // 500 * 2)
+    data_set.Rows, data_set.Columns = 250, case.bytes_each // 500
     files = []
     for number in range(case.objects):
         data_set.SOPInstanceUID = generate_uid()
