@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_FLAGS ?=
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint format bench chaos clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("medqueue needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)" if sys.version_info < (3, 11) else 0)'
@@ -30,6 +30,10 @@ format: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/medqueue bench
+
+# make chaos CHAOS='--minutes 3 --database postgresql --seed 7'; about 15 minutes without options.
+chaos: $(VENV)/.installed
+	PYTHONPATH=tests $(BIN)/python -m chaos.campaign $(CHAOS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -133,6 +133,9 @@ class Relay:
         except (RedisError, KombuError, OSError):
             dispatch.unpublish(self._ledger, [work.id for work in due[published:]])
             raise
+        finally:
+            if published:
+                _logger.info("published", works=[work.id for work in due[:published]])
 
     def _pause(self) -> float:
         until_quiet = completeness.seconds_until_next(

@@ -1,0 +1,1 @@
+"""The long chaos campaign; `make chaos` runs it, pytest does not collect it."""
