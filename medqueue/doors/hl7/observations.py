@@ -1,0 +1,136 @@
+"""The text of a report out of its observations: OBX segments of every type that holds words.
+
+HL7 v2 chapter 7, section 7.4.2 (OBX), and table 0085 for what became of an observation.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+
+from medqueue.doors.hl7.escapes import clean
+from medqueue.doors.hl7.message import Segment
+
+_PLAIN = frozenset({"", "TX", "FT", "ST"})
+"""Types whose value is the text. Some senders leave OBX-2 out."""
+_CODED = frozenset({"CE", "CWE", "CNE", "CF"})
+_NOT_A_RESULT = frozenset({"D", "I", "N", "O", "U", "W", "X"})
+"""OBX-11 of what is deleted, pending, not asked, wrong or unobtainable: no text to diagnose."""
+_TEXT_TYPES = frozenset({"TEXT", "TX", "TXT", "PLAIN", "TEXT/PLAIN"})
+
+# Where a sender marks sections by the code of the observation (OBX-3) and not by headings, the
+# headings are written out: a reader of the text must tell a history from a finding.
+_HEADINGS = {
+    # LOINC
+    "11329-0": "HISTORY",
+    "18785-6": "INDICATION",
+    "55115-0": "INDICATION",
+    "55111-9": "TECHNIQUE",
+    "18834-2": "COMPARISON",
+    "59776-5": "FINDINGS",
+    "18782-3": "FINDINGS",
+    "19005-8": "IMPRESSION",
+    "55110-1": "CONCLUSION",
+    # Suffixes of HL7 v2.2 to v2.6 (section 7.1.4): 71020&IMP
+    "IMP": "IMPRESSION",
+    "REC": "RECOMMENDATION",
+    "TCM": "TECHNIQUE",
+    # The display itself
+    **{
+        name: name
+        for name in (
+            "HISTORY",
+            "CLINICAL HISTORY",
+            "INDICATION",
+            "TECHNIQUE",
+            "COMPARISON",
+            "FINDINGS",
+            "IMPRESSION",
+            "CONCLUSION",
+            "ADDENDUM",
+            "临床病史",
+            "检查方法",
+            "检查所见",
+            "影像所见",
+            "诊断意见",
+            "诊断印象",
+        )
+    },
+}
+
+
+class Narrative:
+    """The text of some observations, and what of them could not be taken."""
+
+    def __init__(self, observations: Sequence[Segment]) -> None:
+        self.has_document = False
+        """A document is there, such as a PDF, that nobody here can read."""
+        ordered = _in_order(observations)
+        sections = [_section(one) for one in ordered]
+        by_section = len(set(sections)) > 1
+        written: str | None = None
+        lines: list[str] = []
+        for one, section in zip(ordered, sections, strict=True):
+            value = self._text_of(one)
+            if by_section and section not in {None, written} and value.strip():
+                if not value.lstrip().upper().startswith(str(section)):
+                    lines.append(f"{section}:")
+                written = section
+            lines.append(value)  # a blank one is a blank line
+        self.text = "\n".join(lines).strip("\n")
+
+    def _text_of(self, observation: Segment) -> str:
+        kind = observation.value(2).upper()
+        if observation.value(11).upper() in _NOT_A_RESULT:
+            return ""
+        if kind in _PLAIN:
+            return observation.text(5)
+        if kind in _CODED:
+            return "\n".join(_coded(observation))
+        if kind == "ED":
+            found = [
+                self._encapsulated(observation.components(5, number))
+                for number in range(1, observation.repetitions(5) + 1)
+            ]
+            return "\n".join(text for text in found if text)
+        return ""
+
+    def _encapsulated(self, components: Sequence[str]) -> str:
+        """Return the text of encapsulated data (section 2.A.24, ED); empty for a document."""
+        _, kind, subtype, encoding, data = (*components, "", "", "", "", "")[:5]
+        is_text = kind.upper() in _TEXT_TYPES or subtype.upper() in _TEXT_TYPES
+        if not data:
+            return ""
+        if is_text and encoding.upper() in {"", "A"}:
+            return data
+        if is_text and encoding.upper() == "BASE64":
+            try:
+                return clean(base64.b64decode(data, validate=True).decode())
+            except (binascii.Error, UnicodeDecodeError):
+                pass
+        self.has_document = True
+        return ""
+
+
+def _coded(observation: Segment) -> list[str]:
+    """Return the words of coded values: the original text, else the text, else the code."""
+    words = []
+    for number in range(1, observation.repetitions(5) + 1):
+        parts = observation.components(5, number)
+        parts += [""] * (9 - len(parts))
+        words.append(parts[8] or parts[1] or parts[4] or parts[0])
+    return words
+
+
+def _in_order(observations: Sequence[Segment]) -> list[Segment]:
+    """Sort by OBX-1, or OBX-4, where all are different numbers; else as they came."""
+    for field in (1, 4):
+        numbers = [one.value(field) for one in observations]
+        if all(number.isdecimal() for number in numbers) and len(set(numbers)) == len(numbers):
+            return sorted(observations, key=lambda one: int(one.value(field)))
+    return list(observations)
+
+
+def _section(observation: Segment) -> str | None:
+    """Return the heading that the code of an observation stands for."""
+    found = (_HEADINGS.get(piece.upper()) for piece in observation.pieces(3))
+    return next((heading for heading in found if heading), None)
