@@ -17,7 +17,6 @@ from builders import (
     a_final,
     a_follow_up,
     claim,
-    finish,
     only,
     result_rows,
     work_rows,
@@ -238,12 +237,12 @@ def test_an_unknown_error_leaves_nothing_but_its_type(
 
 
 def late(ledger: Ledger, clock: Any, end: Do) -> Do:
-    """Work that goes on until its lease is over and another worker has done it."""
+    """Work that goes on until its lease is over and another worker has it."""
 
     def do(held: Claim, manifest: Manifest) -> Conclusion:
         clock.seconds += LEASE + 1
         assert dispatch.end_expired_leases(ledger, now=clock()) == 1
-        finish(ledger, claim(ledger, held.id, worker="other", at=clock.seconds), at=clock.seconds)
+        claim(ledger, held.id, worker="other", at=clock.seconds)
         return end(held, manifest)
 
     return do
@@ -268,7 +267,23 @@ def test_a_worker_that_ends_after_its_lease_writes_nothing(
     assert perform(process, due, late(ledger, clock, end)) is None
 
     row = only(work_rows(ledger))
-    assert (row.state, row.worker, row.fence) == (WorkState.DONE, "other", 2)
+    assert (row.state, row.worker, row.fence) == (WorkState.RUNNING, "other", 2)
+    assert (row.error_code, row.finished_at) == (dispatch.WORKER_LOST.code, None)
+    assert result_rows(ledger) == []
+
+
+def test_two_workers_that_both_did_the_work_leave_one_result(
+    ledger: Ledger, process: WorkerProcess, clock: Any
+) -> None:
+    due = a_due_series(ledger)
+
+    def overtaken(held: Claim, _manifest: Manifest) -> Outcome:
+        clock.seconds += LEASE + 1
+        assert dispatch.end_expired_leases(ledger, now=clock()) == 1
+        assert perform(process, due, conclude) is not None
+        return a_final(held)
+
+    assert perform(process, due, overtaken) is None
     assert only(result_rows(ledger)).status == ResultStatus.FINAL
 
 
