@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from medqueue.broker.routing import QUEUES, queue_name
-from medqueue.ledger import completeness, dispatch
+from medqueue.ledger import clock, completeness, dispatch
 from medqueue.ledger.engine import Ledger
 from medqueue.logs import get_logger
 from medqueue.settings import Settings
@@ -85,6 +85,10 @@ class Relay:
                 _logger.info("study-complete", study=study)
 
     def _sweep(self) -> None:
+        lease_seconds = self._settings.lease_seconds
+        mended = clock.mend(self._ledger, lease_seconds=lease_seconds, now=self._clock())
+        if mended:
+            _logger.warning("clock-was-set-back", rows=mended)
         expired = dispatch.end_expired_leases(self._ledger, now=self._clock())
         if expired:
             _logger.warning("leases-expired", count=expired)

@@ -23,6 +23,9 @@ _FIRST_RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 300.0
 """Twenty attempts may be set; doubled without end, the last would be tried after six days."""
 _MAX_DOUBLINGS = 10
+_JITTER = 0.25
+LONGEST_PAUSE_SECONDS = _LONGEST_RETRY_SECONDS * (1 + _JITTER)
+"""No work rests longer than that before its next try."""
 
 CAN_REOPEN = [WorkState.FAILED, WorkState.DISCARDED]
 """Work that a person has requeued may be opened again from these; never what is in hand."""
@@ -143,7 +146,7 @@ def give_back(
     doublings = min(claim.attempt - 1, _MAX_DOUBLINGS)
     pause = min(_FIRST_RETRY_SECONDS * 2**doublings, _LONGEST_RETRY_SECONDS)
     # Jitter: what failed together must not come back together. Not a secret, so plain random.
-    pause *= random.uniform(0.75, 1.25)  # noqa: S311
+    pause *= random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
     with ledger.write() as connection:
         _change(
             connection,
