@@ -25,18 +25,25 @@ def serve() -> None:
 
 @serve.command()
 def door() -> None:
-    """Run the DICOM door.
+    """Run the DICOM door and the HL7 v2 door.
 
-    Example: MEDQUEUE_DIMSE_PORT=11112 medqueue serve door
+    Example: MEDQUEUE_DIMSE_PORT=11112 MEDQUEUE_MLLP_PORT=2575 medqueue serve door
     """
     from medqueue.doors.dimse.listener import DimseDoor
+    from medqueue.doors.hl7.listener import Hl7Door
 
     settings = _start("door")
-    dimse = DimseDoor(settings, _admission(settings, _open(settings)))
+    admission = _admission(settings, _open(settings))
+    doors = (DimseDoor(settings, admission), Hl7Door(settings, admission))
     stop = _stop_on_signal()
-    dimse.start()
+    for each in doors:
+        each.start()
     stop.wait()
-    dimse.stop(settings.stop_seconds)
+    closing = [threading.Thread(target=each.stop, args=(settings.stop_seconds,)) for each in doors]
+    for thread in closing:
+        thread.start()
+    for thread in closing:
+        thread.join()
 
 
 @serve.command()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from medqueue.errors import ConfigurationError
 from medqueue.settings import PREFIX, Settings
 
-PORT_SETTINGS = ("dimse_port", "http_port", "flower_port")
+PORT_SETTINGS = ("dimse_port", "mllp_port", "http_port", "flower_port")
 """Of the doors that this version serves."""
 
 _CONNECT_SECONDS = 0.5

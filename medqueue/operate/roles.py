@@ -38,7 +38,7 @@ def all_roles(settings: Settings) -> list[Role]:
         *_embedded_broker(settings),
         *(worker(role) for role in WorkerRole),
         serve("relay", _WORK, lambda: True),  # it has no door; work tells whether it lives
-        serve("door", _DOORS, lambda: accepts_connections(settings, settings.dimse_port)),
+        serve("door", _DOORS, lambda: _both_doors_open(settings)),
         serve("api", _DOORS, lambda: answers_http(settings, settings.http_port, "/readyz")),
         serve(
             "flower", _WORK, lambda: answers_http(settings, settings.flower_port, "/healthcheck")
@@ -63,6 +63,12 @@ def console_script() -> Path:
             "the command `medqueue` is not installed in this environment; run: pip install ."
         )
     return Path(found)
+
+
+def _both_doors_open(settings: Settings) -> bool:
+    return all(
+        accepts_connections(settings, port) for port in (settings.dimse_port, settings.mllp_port)
+    )
 
 
 def _embedded_broker(settings: Settings) -> list[Role]:

@@ -34,8 +34,8 @@ def read_senders(settings: Settings, host: str) -> Senders:
         if not ipaddress.ip_address(host).is_loopback:
             raise ConfigurationError(
                 "the HL7 door would listen beyond this machine and let everybody in; "
-                "name the senders in MEDQUEUE_HL7_SENDERS=address,... "
-                "or set MEDQUEUE_BIND=127.0.0.1"
+                "name the senders in MEDQUEUE_HL7_SENDERS=address,... (127.0.0.1 if there are "
+                "none), or set MEDQUEUE_BIND=127.0.0.1"
             )
         return Senders(None)
     try:

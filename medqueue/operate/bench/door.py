@@ -75,7 +75,8 @@ def run() -> list[Row]:
     rows: list[Row] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="medqueue-bench-")))
-        settings = Settings(data_dir=folder / "ours", dimse_port=ports.find_free(1)[0])
+        dimse, mllp = ports.find_free(2)
+        settings = Settings(data_dir=folder / "ours", dimse_port=dimse, mllp_port=mllp)
         environment = child_environment(settings)
         ours = stack.enter_context(_our_door(settings, environment))
         peers = stack.enter_context(_peers(folder, environment))

@@ -42,9 +42,13 @@ def system() -> Iterator[Sandbox]:
 
 
 def test_a_taken_port_stops_the_start_and_names_the_setting(tmp_path: Path) -> None:
-    dimse, http, flower = ports.find_free(3)
+    dimse, mllp, http, flower = ports.find_free(4)
     settings = Settings(
-        data_dir=tmp_path / "data", dimse_port=dimse, http_port=http, flower_port=flower
+        data_dir=tmp_path / "data",
+        dimse_port=dimse,
+        mllp_port=mllp,
+        http_port=http,
+        flower_port=flower,
     )
     with socket.create_server(("127.0.0.1", http)):
         ended = medqueue(settings, "up")
@@ -93,5 +97,5 @@ def test_no_port_but_those_of_the_doors_is_open(system: Sandbox) -> None:
         for connection in member.net_connections(kind="inet")
         if connection.status == psutil.CONN_LISTEN
     }
-    doors = {settings.dimse_port, settings.http_port, settings.flower_port}
+    doors = {getattr(settings, name) for name in ports.PORT_SETTINGS}
     assert listening == {("127.0.0.1", port) for port in doors}

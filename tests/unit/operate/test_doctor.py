@@ -13,9 +13,13 @@ from medqueue.settings import Settings
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    dimse, http, flower = ports.find_free(3)
+    dimse, mllp, http, flower = ports.find_free(4)
     return Settings(
-        data_dir=tmp_path / "data", dimse_port=dimse, http_port=http, flower_port=flower
+        data_dir=tmp_path / "data",
+        dimse_port=dimse,
+        mllp_port=mllp,
+        http_port=http,
+        flower_port=flower,
     )
 
 

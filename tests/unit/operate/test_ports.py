@@ -22,7 +22,8 @@ def taken() -> Iterator[int]:
 
 
 def with_ports(dimse: int, http: int, flower: int, **changes: str) -> Settings:
-    return Settings(dimse_port=dimse, http_port=http, flower_port=flower, **changes)
+    (mllp,) = ports.find_free(1)
+    return Settings(dimse_port=dimse, mllp_port=mllp, http_port=http, flower_port=flower, **changes)
 
 
 def test_free_ports_are_no_fault(free: list[int]) -> None:

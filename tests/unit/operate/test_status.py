@@ -16,10 +16,11 @@ from schemas.work import Stage, WorkState
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    dimse, http, flower = ports.find_free(3)
+    dimse, mllp, http, flower = ports.find_free(4)
     return Settings(
         data_dir=tmp_path / "data",
         dimse_port=dimse,
+        mllp_port=mllp,
         http_port=http,
         flower_port=flower,
         study_quiet_seconds=QUIET,

@@ -218,7 +218,7 @@ def test_a_stop_lets_the_message_in_transfer_end(a_door: OpenDoor) -> None:
     block = framed(a_message())
     with Sender(a_door.port) as idle, Sender(a_door.port) as busy:
         busy.send(block[:40])
-        wait_until(lambda: a_door.door.connections == 2)
+        wait_until(lambda: is_receiving(a_door))
         time.sleep(0.05)  # for the bytes to be read; a later arrival would count as not begun
         stopping = threading.Thread(target=a_door.door.stop, args=(10.0,))
         stopping.start()
