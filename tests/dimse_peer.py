@@ -235,6 +235,13 @@ def store(peer: RawPeer, data_set: Dataset) -> int:
     return peer.status()
 
 
+def assert_a_good_sender_gets_in(door: OpenDoor) -> None:
+    """Store an object on an association of its own."""
+    with RawPeer(door.port) as peer:
+        assert peer.associate()[0] == 0x02, "no A-ASSOCIATE-AC"
+        assert store(peer, an_object()) == 0x0000
+
+
 def quick(**changes: float) -> Limits:
     """Limits for a test, some of them its own."""
     return replace(QUICK, **changes)
