@@ -146,7 +146,7 @@ def test_published_work_is_not_published_again_while_messages_wait(
 
 
 @pytest.mark.parametrize("wiped_at", [2, 6, 60])
-def test_a_wiped_broker_has_everything_back_within_ten_seconds_once(
+def test_a_wiped_broker_has_everything_back_at_the_next_look_and_only_once(
     ledger: Ledger, broker: Broker, relay: Stepped, wiped_at: int
 ) -> None:
     series = a_due_series(ledger)
@@ -157,12 +157,10 @@ def test_a_wiped_broker_has_everything_back_within_ten_seconds_once(
         relay.step(at=at)
     broker.wipe()
 
-    for at in range(wiped_at + 11, wiped_at + 21):
-        relay.step(at=at)
     # Everything is there exactly once more: two messages a job in all.
-    assert sorted(broker.ids()) == sorted(due)
-    relay.step(at=wiped_at + 800)
-    assert sorted(broker.ids()) == sorted(due)
+    for later in (12, 13, 18, 40, 800):
+        relay.step(at=wiped_at + later)
+        assert sorted(broker.ids()) == sorted(due)
 
 
 def test_only_the_lost_messages_of_a_queue_are_sent_again(
