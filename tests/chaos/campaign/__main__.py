@@ -124,6 +124,7 @@ def _report(
         ("results", found.results),
         ("lost", len(found.lost)),
         ("doubled", len(found.doubled)),
+        ("well-formed and refused for good", found.refused_for_good),
         ("results by status", found.statuses),
         ("errors", found.errors or "none"),
         ("kill -9 and SIGSTOP", hits),

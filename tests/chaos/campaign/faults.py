@@ -14,6 +14,7 @@ import psutil
 import redis
 
 from chaos.campaign.places import Disk, Postgres
+from medqueue.broker.relay import _MARK
 from medqueue.operate.redis_client import connect
 from medqueue.operate.roles import all_roles
 from whole_system import System
@@ -182,10 +183,11 @@ class Saboteur:
             with suppress(redis.RedisError, OSError), connect(self._system.settings) as client:
                 if kind == "FLUSHALL":
                     client.flushall()
+                    self._background(self._measure_refill)
                 else:
                     client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-                for role in ("worker-cpu", "worker-gpu"):
-                    self._measure(kind, role, time.monotonic(), None)
+                    for role in ("worker-cpu", "worker-gpu"):
+                        self._measure(kind, role, time.monotonic(), None)
                 return True
             time.sleep(0.1)
         return False
@@ -204,6 +206,16 @@ class Saboteur:
             self.recoveries[kind].append(_NEVER)
 
         self._background(look)
+
+    def _measure_refill(self) -> None:
+        """Note how soon the relay has seen that the broker was wiped; then it fills it again."""
+        since = time.monotonic()
+        while time.monotonic() - since < _RECOVERY_SECONDS:
+            with suppress(redis.RedisError, OSError), connect(self._system.settings) as client:
+                if client.exists(_MARK):
+                    break
+            time.sleep(0.05)
+        self.recoveries["FLUSHALL"].append(time.monotonic() - since)
 
     def _measure_acceptance(self, kind: str, since: float) -> None:
         """Note how soon the doors accept the next input."""

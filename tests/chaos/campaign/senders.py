@@ -24,7 +24,9 @@ from whole_system import System
 
 STORESCU = "/usr/bin/storescu"
 """Not from PATH: pynetdicom installs a script of this name."""
-_SUCCESS = "Received Store Response (Success)"
+_ANSWER = "Received Store Response ("
+_MAY_PASS = ("Success", "Refused: OutOfResources", "no answer")
+"""Answers after which a PACS is done or tries again; after any other it gives up."""
 _EVERY_NTH_STUDY_HAS_THREE_IMAGES = 10
 _SHRINK = 4
 
@@ -39,6 +41,8 @@ class Told:
     """Our report_id -> ids that came with a 202; one, whatever was retried."""
     retries: Counter[str] = field(default_factory=Counter)
     unsent: int = 0
+    refused_for_good: int = 0
+    """Well-formed inputs that a door told its sender never to send again: lost studies."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -141,14 +145,18 @@ class Senders:
         while missing:
             # A PACS sends what is missing, or, now and then, all of it again.
             again = set(study.files) if rng.random() < 0.3 else missing
-            accepted = self._store(sorted(again))
+            answers = self._store(sorted(again))
+            accepted = {path for path, answer in answers.items() if answer == "Success"}
             with self.told.lock:
+                self.told.refused_for_good += sum(
+                    answer not in _MAY_PASS for answer in answers.values()
+                )
                 if accepted:
                     uids = {study.files[path] for path in accepted}
                     self.told.studies.setdefault(study.uid, set()).update(uids)
                 missing -= accepted
-                if missing:
-                    self.told.retries["C-STORE"] += 1
+                for answer in {answers[path] for path in missing & again}:
+                    self.told.retries[f"C-STORE {answer}"] += 1
             if missing and self._give_up.wait(rng.uniform(0.2, 1.5)):
                 with self.told.lock:
                     self.told.unsent += 1
@@ -156,8 +164,8 @@ class Senders:
         for path in study.files:
             path.unlink()
 
-    def _store(self, files: list[Path]) -> set[Path]:
-        """Run storescu and return the files that got status 0x0000."""
+    def _store(self, files: list[Path]) -> dict[Path, str]:
+        """Run storescu and return what it was told about each file."""
         settings = self._system.settings
         words = [STORESCU, "-v", "-to", "5", "-ta", "10", "-td", "20", "-aec", settings.ae_title]
         words += [settings.bind, str(settings.dimse_port), *map(str, files)]
@@ -168,13 +176,13 @@ class Senders:
             check=False,
             env={"PATH": "/usr/bin:/bin", "TCP_NODELAY": "1"},
         )
-        accepted, current = set(), None
+        answers, current = dict.fromkeys(files, "no answer"), None
         for line in (ended.stdout + ended.stderr).splitlines():
             if "Sending file: " in line:
                 current = Path(line.split("Sending file: ")[1].strip())
-            elif _SUCCESS in line and current is not None:
-                accepted.add(current)
-        return accepted
+            elif _ANSWER in line and current is not None:
+                answers[current] = line.split(_ANSWER)[1].rstrip(")").strip()
+        return answers
 
     def _send_text(self, number: int, rng: random.Random) -> None:
         name = f"CHAOS-T{number:05}"
@@ -199,6 +207,7 @@ class Senders:
             reason = "no answer" if answer is None else str(answer.status_code)
             with self.told.lock:
                 self.told.retries[f"HTTP {reason}"] += 1
+                self.told.refused_for_good += reason not in {"no answer", "503"}
             if self._give_up.wait(rng.uniform(0.2, 1.5)):
                 with self.told.lock:
                     self.told.unsent += 1

@@ -28,6 +28,7 @@ class Verdict:
     results: int
     lost: list[str]
     doubled: list[str]
+    refused_for_good: int
     statuses: dict[str, int]
     errors: dict[str, int]
     audit_exit: int
@@ -39,7 +40,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        return not (self.lost or self.doubled or self.audit_exit)
+        return not (self.lost or self.doubled or self.refused_for_good or self.audit_exit)
 
 
 def is_quiet(ledger: Ledger) -> bool:
@@ -85,6 +86,7 @@ def judge(system: System, told: Told) -> Verdict:
         results=len(feed),
         lost=lost,
         doubled=doubled,
+        refused_for_good=told.refused_for_good,
         statuses=dict(Counter(result["status"] for result in feed)),
         errors=dict(Counter(result["error"]["code"] for result in feed if result["error"])),
         audit_exit=audited.returncode,
