@@ -1,6 +1,6 @@
 """Which architectures there are: our own, and those that other packages bring by entry point.
 
-Another distribution adds one with an entry point in the group `medqueue.architectures`, whose name is the
+Another distribution adds one with an entry point in the group `medqueue.architectures`, named as the
 architecture and whose value is a `Builder`.
 """
 
