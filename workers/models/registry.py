@@ -1,7 +1,7 @@
 """Which architectures there are: our own, and those that other packages bring by entry point.
 
-Another distribution adds one with an entry point in the group `medqueue.architectures`, named as the
-architecture and whose value is a `Builder`.
+Another distribution adds one with an entry point in the group `medqueue.architectures`: its name is
+that of the architecture, its value a `Builder`.
 """
 
 from collections.abc import Mapping
