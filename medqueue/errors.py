@@ -118,6 +118,12 @@ class CursorError(MedqueueError):
     code = "cursor"
 
 
+class SearchError(MedqueueError):
+    """A parameter of a FHIR search is unknown or malformed."""
+
+    code = "search"
+
+
 class UnauthorizedError(MedqueueError):
     """The request has no token that is known."""
 

@@ -40,7 +40,7 @@ def read_feed(ledger: Ledger, *, after: str | None, limit: int) -> tuple[list[Re
     seq = parse_cursor(after)
     statement = select(FEED).where(FEED.c.seq > seq).order_by(FEED.c.seq).limit(limit)
     with ledger.read() as connection:
-        page = _fetch(connection, statement)
+        page = fetch(connection, statement)
     return page, str(page[-1].seq if page else seq)
 
 
@@ -73,7 +73,7 @@ def results_of_studies(
     """Return the results on each of some studies, images and texts alike, oldest first."""
     condition = FEED.c.study_instance_uid.in_(study_instance_uids)
     found: dict[str, list[Result]] = {uid: [] for uid in study_instance_uids}
-    for result in _fetch(connection, select(FEED).where(condition).order_by(FEED.c.seq)):
+    for result in fetch(connection, select(FEED).where(condition).order_by(FEED.c.seq)):
         found[str(result.study_instance_uid)].append(result)
     return found
 
@@ -84,11 +84,12 @@ def results_of_reports(connection: Connection, ids: Sequence[str]) -> dict[str, 
     subject_of = {row.seq: row.subject_id for row in connection.execute(pairs)}
     condition = FEED.c.seq.in_(list(subject_of))
     found: dict[str, list[Result]] = {id_: [] for id_ in ids}
-    for result in _fetch(connection, select(FEED).where(condition).order_by(FEED.c.seq)):
+    for result in fetch(connection, select(FEED).where(condition).order_by(FEED.c.seq)):
         found[subject_of[result.seq]].append(result)
     return found
 
 
-def _fetch(connection: Connection, statement: Select[Any]) -> list[Result]:
+def fetch(connection: Connection, statement: Select[Any]) -> list[Result]:
+    """Return the results that a selection from `FEED` finds."""
     rows = connection.execute(statement).mappings()
     return [Result.model_validate(dict(row)) for row in rows]

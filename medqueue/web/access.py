@@ -28,7 +28,7 @@ HTTP Basic. It sends such a login by itself, so what pages change is guarded by
 `_require_no_foreign_page`."""
 
 FAILURES = "/failures"
-_OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json"})
+_OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/fhir/metadata"})
 _READING = frozenset({"GET", "HEAD"})
 
 _logger = get_logger(__name__)

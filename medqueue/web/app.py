@@ -19,8 +19,10 @@ from medqueue.web import problems
 from medqueue.web.access import Access
 from medqueue.web.api import api_router
 from medqueue.web.failures import failures_router
+from medqueue.web.fhir import fhir_router
 from medqueue.web.middleware import AccessControl, BodyLimit, SecurityHeaders
 from medqueue.web.operations import Check, metrics_router, probes_router
+from medqueue.web.outcomes import document_outcomes
 from medqueue.web.pages import pages_router
 from medqueue.web.stow import STOW_PREFIX, stow_router
 from medqueue.web.watch import FeedWatch
@@ -34,6 +36,7 @@ _TAGS = [
     {"name": "results", "description": "The feed of everything that models have concluded."},
     {"name": "studies", "description": "What came through the DICOM doors."},
     {"name": "reports", "description": "Report texts, in and out."},
+    {"name": "fhir", "description": "The same results as FHIR R4."},
     {"name": "failures", "description": "Failed work: what, why, try again, put away."},
     {"name": "operations", "description": "Probes and metrics."},
 ]
@@ -110,6 +113,11 @@ def create_app(
         api_router(ledger, watch),
         dependencies=token,
         responses=problems.document(*refused, *failed),
+    )
+    app.include_router(
+        fhir_router(ledger),
+        dependencies=token,
+        responses=document_outcomes(*refused, *failed),
     )
     app.include_router(
         failures_router(ledger, clock),

@@ -40,7 +40,7 @@ class AccessControl:
                     scope["method"], scope["path"], Headers(scope=scope)
                 )
             except (UnauthorizedError, ForbiddenError) as error:
-                await to_response(error)(scope, receive, send)
+                await to_response(error, scope["path"])(scope, receive, send)
                 return
             scope.setdefault("state", {})["caller"] = caller
         await self._app(scope, receive, send)

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from medqueue.errors import (
     CursorError,
@@ -24,6 +24,7 @@ from medqueue.errors import (
     MedqueueError,
     NotFoundError,
     RefusedInputError,
+    SearchError,
     TooLargeError,
     TransitionError,
     UnauthorizedError,
@@ -31,6 +32,7 @@ from medqueue.errors import (
     UnsupportedMediaError,
 )
 from medqueue.logs import get_logger
+from medqueue.web.outcomes import FHIR_MEDIA_TYPE, FHIR_PREFIX, operation_outcome
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -46,6 +48,7 @@ _STATUS: dict[type[MedqueueError], HTTPStatus] = {
     TransitionError: HTTPStatus.CONFLICT,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     CursorError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    SearchError: HTTPStatus.BAD_REQUEST,
     RefusedInputError: HTTPStatus.UNPROCESSABLE_ENTITY,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     MedqueueError: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -85,10 +88,18 @@ def problem_response(
     status: HTTPStatus,
     detail: str,
     *,
+    path: str = "",
     errors: Sequence[FieldProblem] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return a problem as a response."""
+    """Return a problem as a response; as an OperationOutcome where the path is FHIR's."""
+    all_headers = {"Cache-Control": "no-store", **(headers or {})}
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        all_headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if path.startswith(FHIR_PREFIX):
+        details = [f"{field.field}: {field.message}" for field in errors or ()] or [detail]
+        outcome = operation_outcome(code, status, details)
+        return JSONResponse(outcome, status, headers=all_headers, media_type=FHIR_MEDIA_TYPE)
     problem = Problem(
         type=f"urn:medqueue:error:{code}",
         title=code.replace("-", " ").capitalize(),
@@ -97,9 +108,6 @@ def problem_response(
         code=code,
         errors=tuple(errors) if errors is not None else None,
     )
-    all_headers = {"Cache-Control": "no-store", **(headers or {})}
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        all_headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return Response(
         problem.model_dump_json(exclude_none=True),
         status_code=status,
@@ -117,19 +125,19 @@ def document(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def to_response(error: MedqueueError) -> Response:
-    """Return one of our errors as a response."""
+def to_response(error: MedqueueError, path: str = "") -> Response:
+    """Return one of our errors as a response to a request for a path."""
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     headers = error.headers if isinstance(error, UnauthorizedError) else None
-    return problem_response(error.code, status, error.detail, headers=headers)
+    return problem_response(error.code, status, error.detail, path=path, headers=headers)
 
 
 def install(app: FastAPI, record_refusal: RecordRefusal) -> None:
     """Make an app answer every error as a problem, and put refused submissions on record."""
 
-    async def on_our_error(_: Request, error: Exception) -> Response:
+    async def on_our_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, MedqueueError)  # noqa: S101 - registered for it below
-        return to_response(error)
+        return to_response(error, request.url.path)
 
     async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it below
@@ -138,27 +146,30 @@ def install(app: FastAPI, record_refusal: RecordRefusal) -> None:
         if request.method == "POST":
             await run_in_threadpool(record_refusal, "http", RefusedInputError(detail))
         status = HTTPStatus.UNPROCESSABLE_ENTITY
-        return problem_response("invalid-request", status, detail, errors=fields)
+        path = request.url.path
+        return problem_response("invalid-request", status, detail, path=path, errors=fields)
 
-    async def on_http_error(_: Request, error: Exception) -> Response:
+    async def on_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for it below
         status = HTTPStatus(error.status_code)
         code = status.phrase.lower().replace(" ", "-")
         if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             code = TooLargeError.code
             await run_in_threadpool(record_refusal, "http", TooLargeError(error.detail))
-        return problem_response(code, status, error.detail, headers=error.headers)
+        path = request.url.path
+        return problem_response(code, status, error.detail, path=path, headers=error.headers)
 
-    async def on_ledger_error(_: Request, error: Exception) -> Response:
+    async def on_ledger_error(request: Request, error: Exception) -> Response:
         _logger.error("ledger-unavailable", error=type(error).__name__)
         detail = "the ledger does not answer now; try again, and see: medqueue doctor"
-        return problem_response(UnavailableError.code, HTTPStatus.SERVICE_UNAVAILABLE, detail)
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        return problem_response(UnavailableError.code, status, detail, path=request.url.path)
 
-    async def on_fault(_: Request, error: Exception) -> Response:
+    async def on_fault(request: Request, error: Exception) -> Response:
         # The server logs where it arose; the text of an unforeseen error may hold anything.
         detail = f"a fault of medqueue's own ({type(error).__name__}); its log says where"
         status = HTTPStatus.INTERNAL_SERVER_ERROR
-        return problem_response(MedqueueError.code, status, detail)
+        return problem_response(MedqueueError.code, status, detail, path=request.url.path)
 
     app.add_exception_handler(MedqueueError, on_our_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
