@@ -155,7 +155,8 @@ def record_report(
     back and nothing changes. A report id with other content is a correction, the next version.
 
     Raises:
-        IdempotencyConflictError: the idempotency key came before with other content.
+        IdempotencyConflictError: the idempotency key came before with other content, or the
+            report id on another patient's order.
     """
     digest = hashlib.sha256(submission.model_dump_json().encode()).hexdigest()
     if idempotency_key is not None:
@@ -173,7 +174,13 @@ def record_report(
     version = 1
     if submission.report_id is not None:
         latest = connection.execute(
-            select(reports.c.id, reports.c.sha256, reports.c.version)
+            select(
+                reports.c.id,
+                reports.c.sha256,
+                reports.c.version,
+                reports.c.patient_id,
+                reports.c.accession_number,
+            )
             .where(reports.c.report_id == submission.report_id)
             .order_by(reports.c.version.desc())
             .limit(1)
@@ -181,6 +188,10 @@ def record_report(
         if latest is not None:
             if latest.sha256 == digest:
                 return str(latest.id)
+            _require_same_report(
+                (submission.patient_id, latest.patient_id),
+                (submission.accession_number, latest.accession_number),
+            )
             version = latest.version + 1
     row = {
         "id": new_id(),
@@ -200,3 +211,15 @@ def record_report(
     connection.execute(insert(reports).values(row))
     planning.plan_report(connection, row, max_attempts=max_attempts, now=now)
     return str(row["id"])
+
+
+def _require_same_report(*pairs: tuple[str | None, str | None]) -> None:
+    """Refuse what is no correction, since two systems give out the same report ids.
+
+    A correction may name the patient or the order anew, but not both.
+    """
+    if all(one is not None and other is not None and one != other for one, other in pairs):
+        raise IdempotencyConflictError(
+            "this report id came before on another patient and order; "
+            "give the reports of different systems different ids"
+        )

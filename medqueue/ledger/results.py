@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select, text
 
+from medqueue.ledger import linking
 from medqueue.ledger.engine import insert_if_new
 from medqueue.ledger.tables import reports, results, series, studies
 from schemas.identifiers import new_id
@@ -70,7 +71,7 @@ def _identify(connection: Connection, kind: ResultKind, subject_id: str) -> Row[
     """Return what readers know the input by."""
     if kind is ResultKind.TEXT:
         statement: Select[Any] = select(
-            reports.c.study_instance_uid,
+            linking.study_uid_of_report().label("study_instance_uid"),
             text("NULL AS series_instance_uid"),
             reports.c.accession_number,
             reports.c.patient_id,

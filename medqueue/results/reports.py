@@ -5,10 +5,12 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Select, select
 
 from medqueue.errors import NotFoundError
+from medqueue.ledger import linking
 from medqueue.ledger.engine import Ledger
+from medqueue.ledger.linking import LinkConflict, LinkedBy
 from medqueue.ledger.tables import reports, work
 from medqueue.results.feed import results_of_reports
 from medqueue.results.history import Progress, WorkRecord, progress_of, work_records
@@ -16,7 +18,12 @@ from schemas.result import Result
 from schemas.work import Priority
 
 # Not the text: who lists or polls reports should not carry it about.
-_COLUMNS = [column for column in reports.c if column.name not in {"text", "sha256"}]
+_COLUMNS = [
+    column for column in reports.c if column.name not in {"text", "sha256", "study_instance_uid"}
+]
+_SELECTION: Select[Any] = select(
+    *_COLUMNS, linking.study_uid_of_report().label("study_instance_uid")
+)
 
 
 class _Value(BaseModel):
@@ -31,7 +38,9 @@ class ReportSummary(_Value):
     version: int = Field(description="Above 1 for a correction under the same `report_id`.")
     language: str | None
     source: str = Field(description="The door it came through.")
-    study_instance_uid: str | None
+    study_instance_uid: str | None = Field(
+        description="As the sender gave it, or of the one study that the report is joined to."
+    )
     patient_id: str | None
     accession_number: str | None
     urgent: bool
@@ -47,10 +56,21 @@ class ReportVersion(_Value):
     received_at: datetime
 
 
+class LinkedStudy(_Value):
+    """A study that this report belongs to, or may belong to."""
+
+    study_instance_uid: str
+    linked_by: LinkedBy | None = Field(description="Null where it is not joined, for a conflict.")
+    conflict: LinkConflict | None = Field(description="Why a person should look at the two.")
+
+
 class ReportHistory(ReportSummary):
     """One version of a report with everything that has happened to it."""
 
     versions: tuple[ReportVersion, ...] = Field(description="All of this report, oldest first.")
+    studies: tuple[LinkedStudy, ...] = Field(
+        description="The studies that it is joined to, and those in conflict with it."
+    )
     work: tuple[WorkRecord, ...]
     results: tuple[Result, ...] = Field(description="As in the feed, oldest first.")
 
@@ -67,6 +87,10 @@ def find_report(ledger: Ledger, report_id: str) -> ReportHistory:
         return ReportHistory(
             **dict(summary),
             versions=_versions_of(connection, row),
+            studies=tuple(
+                LinkedStudy.model_validate(dict(study._mapping))  # noqa: SLF001 - its public name
+                for study in linking.studies_of_report(connection, row.id)
+            ),
             work=work_records(connection, [row.id])[row.id],
             results=tuple(results_of_reports(connection, [row.id])[row.id]),
         )
@@ -89,7 +113,7 @@ def list_reports(
     ledger: Ledger, *, after: str | None = None, limit: int
 ) -> tuple[list[ReportSummary], str | None]:
     """Return reports, the newest first, and the cursor of the next page, None on the last."""
-    statement = select(*_COLUMNS).order_by(reports.c.id.desc()).limit(limit + 1)
+    statement = _SELECTION.order_by(reports.c.id.desc()).limit(limit + 1)
     if after is not None:
         statement = statement.where(reports.c.id < after)
     with ledger.read() as connection:
@@ -101,10 +125,9 @@ def list_reports(
 def _find(connection: Connection, report_id: str) -> Row[Any]:
     # PostgreSQL refuses a NUL in a text; no report can have such an id.
     if "\x00" not in report_id:
-        ours = select(*_COLUMNS).where(reports.c.id == report_id)
+        ours = _SELECTION.where(reports.c.id == report_id)
         theirs = (
-            select(*_COLUMNS)
-            .where(reports.c.report_id == report_id)
+            _SELECTION.where(reports.c.report_id == report_id)
             .order_by(reports.c.version.desc())
             .limit(1)
         )

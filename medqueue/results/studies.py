@@ -8,9 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection, Row, func, select
 
 from medqueue.errors import NotFoundError
+from medqueue.ledger import linking
 from medqueue.ledger.engine import Ledger
+from medqueue.ledger.linking import LinkConflict, LinkedBy
 from medqueue.ledger.tables import instances, series, studies, work
-from medqueue.results.feed import results_of_studies
+from medqueue.results.feed import results_of_reports, results_of_studies
 from medqueue.results.history import Progress, WorkRecord, progress_of, work_records
 from schemas.identifiers import is_uid
 from schemas.result import Result
@@ -62,11 +64,27 @@ class SeriesHistory(_Value):
     work: tuple[WorkRecord, ...]
 
 
+class LinkedReport(_Value):
+    """A report that belongs to this study, or may belong to it."""
+
+    id: str
+    report_id: str | None
+    version: int
+    is_superseded: bool = Field(description="Whether a later version of it has come.")
+    linked_by: LinkedBy | None = Field(description="Null where it is not joined, for a conflict.")
+    conflict: LinkConflict | None = Field(description="Why a person should look at the two.")
+
+
 class StudyHistory(StudySummary):
     """One study with everything that has happened to it."""
 
     series: tuple[SeriesHistory, ...]
-    results: tuple[Result, ...] = Field(description="As in the feed, oldest first.")
+    reports: tuple[LinkedReport, ...] = Field(
+        description="The reports that are joined to it, and those in conflict with it."
+    )
+    results: tuple[Result, ...] = Field(
+        description="As in the feed, oldest first: on its images and on the reports joined to it."
+    )
 
 
 def find_study(ledger: Ledger, study_instance_uid: str) -> StudyHistory:
@@ -84,10 +102,15 @@ def find_study(ledger: Ledger, study_instance_uid: str) -> StudyHistory:
         if found is None:
             raise NotFoundError("no study is known under this Study Instance UID")
         summary = _summarise(connection, [found])[0]
+        linked = tuple(
+            LinkedReport.model_validate(dict(report._mapping))  # noqa: SLF001 - its public name
+            for report in linking.reports_of_study(connection, found.id)
+        )
         return StudyHistory(
             **dict(summary),
             series=_series_of(connection, found.id),
-            results=tuple(results_of_studies(connection, [study_instance_uid])[study_instance_uid]),
+            reports=linked,
+            results=_results_of(connection, study_instance_uid, linked),
         )
 
 
@@ -140,6 +163,21 @@ def _summarise(connection: Connection, rows: Sequence[Row[Any]]) -> list[StudySu
         )
         for row in rows
     ]
+
+
+def _results_of(
+    connection: Connection, study_instance_uid: str, linked: Sequence[LinkedReport]
+) -> tuple[Result, ...]:
+    """Return the results on a study, also on reports that came before it and named no study."""
+    joined = [report.id for report in linked if report.linked_by is not None]
+    found = results_of_studies(connection, [study_instance_uid])[study_instance_uid]
+    for results in results_of_reports(connection, joined).values():
+        found += results
+    return tuple({result.seq: result for result in sorted(found, key=_seq)}.values())
+
+
+def _seq(result: Result) -> int:
+    return result.seq
 
 
 def _series_of(connection: Connection, study_id: str) -> tuple[SeriesHistory, ...]:
