@@ -19,6 +19,40 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+FINDINGS_FLAT = {
+    "postgresql": """
+        CREATE VIEW findings_flat AS
+        SELECT seq, position, id AS result_id, kind, status,
+               study_instance_uid, series_instance_uid, accession_number, patient_id, report_id,
+               model_name, model_version,
+               finding->>'label' AS label,
+               finding->'code'->>'system' AS code_system,
+               finding->'code'->>'code' AS code,
+               finding->'code'->>'display' AS code_display,
+               finding->>'presence' AS presence,
+               (finding->>'probability')::double precision AS probability,
+               (finding->>'threshold')::double precision AS threshold,
+               completed_at
+        FROM results
+        CROSS JOIN LATERAL jsonb_array_elements(findings) WITH ORDINALITY AS each(finding, position)
+    """,
+    "sqlite": """
+        CREATE VIEW findings_flat AS
+        SELECT seq, each.key + 1 AS position, results.id AS result_id, kind, status,
+               study_instance_uid, series_instance_uid, accession_number, patient_id, report_id,
+               model_name, model_version,
+               json_extract(each.value, '$.label') AS label,
+               json_extract(each.value, '$.code.system') AS code_system,
+               json_extract(each.value, '$.code.code') AS code,
+               json_extract(each.value, '$.code.display') AS code_display,
+               json_extract(each.value, '$.presence') AS presence,
+               json_extract(each.value, '$.probability') AS probability,
+               json_extract(each.value, '$.threshold') AS threshold,
+               completed_at
+        FROM results, json_each(findings) AS each
+    """,
+}
+
 
 def upgrade() -> None:
     op.create_table('audit_events',
@@ -210,9 +244,11 @@ def upgrade() -> None:
         FROM results
         """
     )
+    op.execute(FINDINGS_FLAT[op.get_bind().dialect.name])
 
 
 def downgrade() -> None:
+    op.execute('DROP VIEW findings_flat')
     op.execute('DROP VIEW results_feed')
     with op.batch_alter_table('instances', schema=None) as batch_op:
         batch_op.drop_index('uq_instances_kept_sop_instance_uid', sqlite_where=sa.text("disposition = 'kept'"), postgresql_where=sa.text("disposition = 'kept'"))
