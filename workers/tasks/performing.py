@@ -40,22 +40,26 @@ def perform(
     Returns:
         The claim if the work has ended for good and well, else None.
     """
-    claim = work.claim(
-        process.ledger,
-        work_id,
-        worker=process.name,
-        lease_seconds=process.settings.lease_seconds,
-        now=_now(),
-    )
-    if claim is None:
-        return None
-    with process.ledger.read() as connection:
-        manifest = models.find(connection, claim.model_name, claim.model_version)
     try:
+        claim = work.claim(
+            process.ledger,
+            work_id,
+            worker=process.name,
+            lease_seconds=process.settings.lease_seconds,
+            now=_now(),
+        )
+        if claim is None:
+            return None
+        with process.ledger.read() as connection:
+            manifest = models.find(connection, claim.model_name, claim.model_version)
         return _attempt(process, claim, manifest, do)
     except LeaseLostError:
-        _logger.warning("late-result-discarded", work=claim.id, stage=claim.stage)
-        return None
+        _logger.warning("late-result-discarded", work=work_id)
+    except DBAPIError as error:
+        # The relay takes it up when the lease runs out. Celery must not hear of it: it would tell
+        # Redis, Flower and the log, and an SQL error quotes its parameters.
+        _logger.warning("work-not-ended", work=work_id, error=type(error).__name__)
+    return None
 
 
 def _attempt(

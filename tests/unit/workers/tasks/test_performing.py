@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 from typing import Any
 
@@ -34,6 +35,7 @@ from medqueue.ledger.tables import audit_events, results, work
 from schemas.manifest import Manifest
 from schemas.result import Outcome, ResultStatus
 from schemas.work import Claim, FollowUp, Stage, WorkState
+from waiting import wait_until
 from workers.tasks.performing import Conclusion, perform
 from workers.tasks.process import WorkerProcess
 
@@ -300,6 +302,46 @@ def test_a_lease_lost_to_nobody_yet_is_lost_all_the_same(
     assert perform(process, due, freeze) is None
     assert only(work_rows(ledger)).state == WorkState.PENDING
     assert result_rows(ledger) == []
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        conclude,
+        raising(UndecodableError("half an image")),
+        raising(UnsupportedInputError("colour")),
+        raising(PackageError("not here")),
+        raising(KeyError(PATIENT)),
+    ],
+    ids=["with a result", "failed", "skipped", "for another try", "with a fault"],
+)
+def test_a_ledger_that_refuses_the_end_leaves_the_work_to_the_relay_and_tells_celery_nothing(
+    ledger: Ledger, process: WorkerProcess, monkeypatch: pytest.MonkeyPatch, end: Do
+) -> None:
+    """What Celery is told goes to Redis, Flower and the log; SQL errors quote their parameters."""
+    due = a_due_series(ledger)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OperationalError("INSERT", {"patient_id": PATIENT}, Exception("disk full"))
+
+    monkeypatch.setattr("medqueue.ledger.work._change", refuse)
+    assert perform(process, due, end) is None
+
+    assert only(work_rows(ledger)).state == WorkState.RUNNING
+    assert result_rows(ledger) == []
+
+
+def test_work_that_goes_on_keeps_its_lease(ledger: Ledger, process: WorkerProcess) -> None:
+    due = a_due_series(ledger)
+    settings = process.settings.model_copy(update={"lease_seconds": 0.2})
+
+    def look_long(held: Claim, _manifest: Manifest) -> Outcome:
+        first = only(work_rows(ledger)).lease_until
+        wait_until(lambda: only(work_rows(ledger)).lease_until > first)
+        return a_final(held)
+
+    assert perform(replace(process, settings=settings), due, look_long) is not None
+    assert only(result_rows(ledger)).status == ResultStatus.FINAL
 
 
 def test_a_death_that_python_does_not_see_leaves_the_work_to_the_relay(
