@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 from starlette.staticfiles import StaticFiles
 
 from medqueue import __version__
+from medqueue.doors import fhir as fhir_door
 from medqueue.doors import reports as reports_door
 from medqueue.doors.admission import Admission, Clock, utc_now
 from medqueue.ledger.engine import Ledger
@@ -36,7 +37,7 @@ _TAGS = [
     {"name": "results", "description": "The feed of everything that models have concluded."},
     {"name": "studies", "description": "What came through the DICOM doors."},
     {"name": "reports", "description": "Report texts, in and out."},
-    {"name": "fhir", "description": "The same results as FHIR R4."},
+    {"name": "fhir", "description": "FHIR R4: report texts in, the same results out."},
     {"name": "failures", "description": "Failed work: what, why, try again, put away."},
     {"name": "operations", "description": "Probes and metrics."},
 ]
@@ -113,6 +114,18 @@ def create_app(
         api_router(ledger, watch),
         dependencies=token,
         responses=problems.document(*refused, *failed),
+    )
+    app.include_router(
+        fhir_door.fhir_door_router(admission),
+        dependencies=token,
+        responses=document_outcomes(
+            *refused,
+            *failed,
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        ),
     )
     app.include_router(
         fhir_router(ledger),

@@ -11,6 +11,7 @@ from medqueue.errors import CharacterSetError, ConfigurationError
 # HL7 table 0211 first, then what senders in the field write instead.
 _CODECS: dict[str, str] = {
     "ASCII": "utf-8",  # a superset; what is not UTF-8 is refused
+    "US-ASCII": "utf-8",
     "UNICODE UTF-8": "utf-8",
     "UNICODE": "utf-8",  # the only Unicode form that MLLP can carry
     "UTF-8": "utf-8",
