@@ -4,12 +4,10 @@ A parser that makes objects of what it reads can be made to fill the memory; thi
 few values it is asked for, skips the rest, and stops at a bound.
 """
 
-import io
 import struct
-import zlib
 from collections.abc import Container, Iterator
-from typing import Protocol
 
+from medqueue.doors.sources import Source
 from medqueue.errors import NotDicomError
 
 _UNDEFINED = 0xFFFFFFFF
@@ -20,7 +18,14 @@ _LONG_VRS = frozenset(
 )
 """Explicit VRs with two reserved bytes and a length of four (PS3.5 section 7.1.2)."""
 
+_SHORT_VRS = frozenset(
+    {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT"}
+    | {b"PN", b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
+)
+"""Those with a length of two."""
+
 _HEADER_LENGTH = 8
+_LONGEST_HEADER = 12
 _LONGEST_VALUE = 4096
 """So much is kept of a value; those that are asked for have some 64 characters."""
 
@@ -28,82 +33,6 @@ _MOST_ELEMENTS = 500_000
 """Reads of one walk. Beyond it the data set is made to keep us busy; real ones need some 100."""
 
 _DEEPEST = 64
-_SKIP_AT_ONCE = 64 * 1024
-
-
-class Source(Protocol):
-    """Where the encoded data set is read from, forwards only."""
-
-    def read(self, count: int) -> bytes:
-        """Return so many bytes, or fewer at the end."""
-
-    def skip(self, count: int) -> bool:
-        """Go on by so many bytes; return False if there are fewer."""
-
-
-class PlainSource:
-    """A data set as it lies in a file."""
-
-    def __init__(self, file: io.BufferedReader) -> None:
-        self._file = file
-        here = file.tell()
-        self._end = file.seek(0, io.SEEK_END)
-        file.seek(here)
-
-    def read(self, count: int) -> bytes:
-        """Return so many bytes, or fewer at the end."""
-        return self._file.read(count)
-
-    def skip(self, count: int) -> bool:
-        """Go on by so many bytes; return False if there are fewer."""
-        return self._file.seek(count, io.SEEK_CUR) <= self._end
-
-
-class InflatingSource:
-    """A deflated data set (PS3.5 section A.5), inflated up to a bound: it may be a bomb."""
-
-    def __init__(self, file: io.BufferedReader, most: int) -> None:
-        self._file = file
-        self._left = most
-        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        self._ready = b""
-
-    def read(self, count: int) -> bytes:
-        """Return so many bytes, or fewer at the end.
-
-        Raises:
-            NotDicomError: the stream is broken, or inflates beyond the bound.
-        """
-        pieces = []
-        while count and (self._ready or self._inflate()):
-            pieces.append(self._ready[:count])
-            self._ready = self._ready[count:]
-            count -= len(pieces[-1])
-        return b"".join(pieces)
-
-    def skip(self, count: int) -> bool:
-        """Go on by so many bytes; return False if there are fewer."""
-        while count:
-            skipped = len(self.read(min(count, _SKIP_AT_ONCE)))
-            if not skipped:
-                return False
-            count -= skipped
-        return True
-
-    def _inflate(self) -> bool:
-        """Make some bytes ready; return False at the end."""
-        while not self._ready and not self._inflater.eof:
-            deflated = self._inflater.unconsumed_tail or self._file.read(_SKIP_AT_ONCE)
-            if not deflated:
-                return False
-            try:
-                self._ready = self._inflater.decompress(deflated, _SKIP_AT_ONCE)
-            except zlib.error:
-                raise NotDicomError("the deflated data set is broken") from None
-            self._left -= len(self._ready)
-            if self._left < 0:
-                raise NotDicomError("the deflated data set has no header within its bound")
-        return bool(self._ready)
 
 
 class Walk:
@@ -116,6 +45,8 @@ class Walk:
         self._head = struct.Struct(f"{order}HHL")
         self._short = struct.Struct(f"{order}6xH")
         self._long = struct.Struct(f"{order}L")
+        # A header of either form at once; 'at 8' counts only where the VR is a long one.
+        self._either = struct.Struct(f"{order}HH2sHL")
         self._position = 0
         self._left = _MOST_ELEMENTS
 
@@ -138,6 +69,7 @@ class Walk:
                 break
             if tag not in wanted and tag not in inside and length != _UNDEFINED:
                 self._skip(length)  # nearly all elements
+                self._leap(wanted, inside, last)
             elif tag in inside:
                 implicit = self._implicit or vr == b"UN"
                 for end in self._items(length):
@@ -151,6 +83,36 @@ class Walk:
             else:
                 self._pass(vr, length, implicit=self._implicit, depth=0)
         return found
+
+    def _leap(self, wanted: Container[int], inside: Container[int], last: int) -> None:
+        """Pass, in one go, the plain elements at hand that nobody has asked for.
+
+        Whatever is out of the ordinary is left where it is, for `_elements` to look at closely.
+        """
+        data, begin = self._source.at_hand()
+        implicit, unpack, here, passed = self._implicit, self._either.unpack_from, begin, 0
+        furthest = len(data) - _LONGEST_HEADER
+        while here <= furthest:
+            group, element, vr, short, long = unpack(data, here)
+            tag = group << 16 | element
+            if tag > last or tag in wanted or tag in inside or tag >= _ITEM:
+                break
+            if implicit:
+                (length,) = self._long.unpack_from(data, here + 4)
+                after = here + _HEADER_LENGTH + length
+            elif vr in _SHORT_VRS:
+                after = here + _HEADER_LENGTH + short
+            elif vr in _LONG_VRS:
+                after = here + _LONGEST_HEADER + long
+            else:
+                break
+            if after > len(data):  # such as one of undefined length
+                break
+            here = after
+            passed += 1
+        self._left -= passed
+        if here > begin:
+            self._skip(here - begin)
 
     def _elements(self, end: int | None, *, implicit: bool) -> Iterator[tuple[int, bytes, int]]:
         """Yield tag, VR and length; the value must be consumed before the next."""

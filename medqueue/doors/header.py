@@ -13,7 +13,8 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import TEXT_VR_DELIMS
 
-from medqueue.doors.elements import InflatingSource, PlainSource, Walk
+from medqueue.doors.elements import Walk
+from medqueue.doors.sources import InflatingSource, PlainSource
 from medqueue.errors import IdentityError, NotDicomError
 from schemas.identifiers import UID_MAX_LENGTH, is_uid
 from schemas.study import InstanceHeader

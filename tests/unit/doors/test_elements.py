@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
-from medqueue.doors.elements import InflatingSource, PlainSource, Walk
+from medqueue.doors.elements import Walk
+from medqueue.doors.sources import InflatingSource, PlainSource
 from medqueue.errors import NotDicomError
 
 PATIENT_ID = 0x00100020
@@ -139,6 +140,29 @@ def test_a_mutated_data_set_is_walked_or_refused(data: st.DataObject) -> None:
         mutated[data.draw(st.integers(0, len(mutated) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(NotDicomError):
         walk(bytes(mutated), inside=frozenset({0x00400275}))
+
+
+class OneByOne(PlainSource):
+    """Has nothing at hand, so that every element is looked at closely."""
+
+    def at_hand(self) -> tuple[bytes, int]:
+        return b"", 0
+
+
+@given(st.data())
+def test_to_leap_over_elements_finds_what_one_by_one_finds(data: st.DataObject) -> None:
+    mutated = bytearray(_CT * 3)
+    for _ in range(data.draw(st.integers(0, 5))):
+        mutated[data.draw(st.integers(0, len(mutated) - 1))] = data.draw(st.integers(0, 255))
+    found: list[dict[int, bytes] | None] = []
+    for kind in (PlainSource, OneByOne):
+        source = kind(io.BufferedReader(io.BytesIO(mutated)))  # type: ignore[arg-type]
+        found.append(None)
+        with contextlib.suppress(NotDicomError):
+            found[-1] = Walk(source, implicit=False, big_endian=False).values_of(
+                {PATIENT_ID, 0x0020000D}, inside={0x00400275}, last=0xFFFFFFFF
+            )
+    assert found[0] == found[1]
 
 
 def _encoded_header() -> bytes:
