@@ -14,6 +14,7 @@ from medqueue.operate import demo_inputs
 from medqueue.operate.demo_inputs import DemoReport, DemoStudy
 from medqueue.operate.demo_progress import Tracked, refresh
 from medqueue.operate.demo_view import ProgressView, outcome_table
+from medqueue.operate.mllp_sender import MllpSender, report_message
 from medqueue.operate.sandbox import Sandbox, running_system
 from medqueue.operate.sender import send_files
 
@@ -63,14 +64,19 @@ def _send_all(system: Sandbox, view: ProgressView) -> list[Tracked]:
     folder.mkdir()
     studies = demo_inputs.write_studies(folder, now=datetime.now(UTC))
     texts = demo_inputs.reports()
-    view.say(f"sending {len(studies)} studies by C-STORE and {len(texts)} texts by HTTP ...")
+    by_mllp = sum(text.charset is not None for text in texts)
+    by_http = len(texts) - by_mllp
+    view.say(
+        f"sending {len(studies)} studies by C-STORE, {by_http} texts by HTTP and "
+        f"{by_mllp} by MLLP ..."
+    )
     tracked = []
     for study in studies:
         tracked.append(_push(system, study))
         view.show(tracked)
     with httpx.Client(base_url=system.url, timeout=_HTTP_SECONDS) as client:
         for text in texts:
-            tracked.append(_post(client, text))
+            tracked.append(_post(client, text) if text.charset is None else _tell(system, text))
             view.show(tracked)
     return tracked
 
@@ -105,6 +111,26 @@ def _post(client: httpx.Client, report: DemoReport) -> Tracked:
     )
     answer.raise_for_status()
     return Tracked(report, f"/reports/{answer.json()['id']}", datetime.now(UTC))
+
+
+def _tell(system: Sandbox, report: DemoReport) -> Tracked:
+    """Send a report as HL7 v2, under its accession number as the number of the report."""
+    settings = system.settings
+    message = report_message(
+        report.text,
+        report_id=report.accession_number,
+        accession_number=report.accession_number,
+        patient_id=f"P-{report.accession_number}",
+        charset=report.charset or "",
+        now=datetime.now(UTC),
+    )
+    try:
+        with MllpSender(settings.bind, settings.mllp_port, seconds=_HTTP_SECONDS) as sender:
+            sender.send(message.encode("gb18030"))
+    except UnavailableError:
+        system.keep_folder = True
+        raise
+    return Tracked(report, f"/reports/{report.accession_number}", datetime.now(UTC))
 
 
 def _follow(

@@ -37,7 +37,7 @@ class DemoStudy:
 
 @dataclass(frozen=True, slots=True)
 class DemoReport:
-    """A report text to post by HTTP, and the status of the result that it must get."""
+    """A report text to hand in, and the status of the result that it must get."""
 
     title: str
     text: str
@@ -45,6 +45,8 @@ class DemoReport:
     accession_number: str
     expected: ResultStatus
     urgent: bool = False
+    charset: str | None = None
+    """By HL7 v2 in this character set (table 0211); None is by HTTP."""
     kind: ResultKind = ResultKind.TEXT
 
 
@@ -65,6 +67,7 @@ def reports() -> list[DemoReport]:
             "zh",
             "DEMO-T2",
             final,
+            charset="GB 18030-2000",
         ),
         DemoReport(
             "report, urgent",

@@ -79,3 +79,8 @@ def test_the_texts_are_english_chinese_and_urgent() -> None:
     texts = reports()
     assert {text.language for text in texts} == {"en", "zh"}
     assert any(text.urgent for text in texts)
+
+
+def test_one_text_comes_as_hl7_in_the_character_set_of_a_chinese_hospital() -> None:
+    (text,) = [text for text in reports() if text.charset is not None]
+    assert (text.language, text.charset) == ("zh", "GB 18030-2000")
