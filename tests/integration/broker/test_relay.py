@@ -1,13 +1,8 @@
 """The relay with a real Valkey: what it publishes, when again, and without a broker."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
-from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
 
 from builders import (
     LEASE,
@@ -16,7 +11,6 @@ from builders import (
     a_due_series,
     a_header,
     a_text_model,
-    after,
     an_image_model,
     claim,
     finish,
@@ -29,13 +23,11 @@ from builders import (
     submit,
     work_rows,
 )
-from medqueue.broker.app import create_app
-from medqueue.broker.relay import Relay
 from medqueue.ledger.engine import Ledger
+from relays import Stepped, some_reports
 from schemas.study import StudyState
 from schemas.work import TASK_NAMES, Priority, Stage, WorkState
 from valkey_server import Broker
-from waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -47,46 +39,9 @@ SECRETS = {
 }
 
 
-class Stepped:
-    """A relay whose time a test sets; it sweeps at every step."""
-
-    def __init__(self, ledger: Ledger, broker: Broker) -> None:
-        self._seconds = 0.0
-        app = create_app(broker.settings)
-        self._relay = Relay(ledger, app, broker.settings, clock=lambda: after(self._seconds))
-
-    def step(self, *, at: float) -> None:
-        self._seconds = at
-        self._relay._next_sweep = 0.0
-        self._relay.step()
-
-
 @pytest.fixture
 def relay(ledger: Ledger, broker: Broker) -> Stepped:
     return Stepped(ledger, broker)
-
-
-@contextmanager
-def running(ledger: Ledger, broker: Broker) -> Iterator[None]:
-    """A relay in a thread, in real time."""
-    stop = threading.Event()
-    relay = Relay(ledger, create_app(broker.settings), broker.settings)
-    thread = threading.Thread(target=relay.run, args=[stop])
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(20)
-        assert not thread.is_alive()
-
-
-def some_reports(ledger: Ledger, count: int, **fields: Any) -> list[str]:
-    """Reports that a model reads; returns the ids of the work on them."""
-    register(ledger, a_text_model())
-    for number in range(count):
-        submit(ledger, f"Text {number}.", **fields)
-    return [row.id for row in work_rows(ledger)]
 
 
 def test_a_message_is_a_task_name_and_an_opaque_id(
@@ -226,6 +181,7 @@ def test_work_that_every_worker_died_of_fails_and_is_not_published(
 
 
 def test_two_relays_publish_each_piece_of_work_once(ledger: Ledger, broker: Broker) -> None:
+    Stepped(ledger, broker).step(at=0)  # the broker is known: an empty one is filled anew
     due = some_reports(ledger, 60)
     relays = [Stepped(ledger, broker) for _ in range(3)]
     start = threading.Barrier(3)
@@ -255,57 +211,3 @@ def test_urgent_work_is_published_before_routine_work_that_came_first(
     relay.step(at=2)
 
     assert broker.ids()[0] == urgent
-
-
-def test_without_a_broker_work_stays_due_and_goes_out_when_it_is_back(
-    ledger: Ledger, own_broker: Broker
-) -> None:
-    due = some_reports(ledger, 3)
-    relay = Stepped(ledger, own_broker)
-    own_broker.kill()
-
-    for at in (1, 2):
-        with pytest.raises((RedisError, KombuError, OSError)):
-            relay.step(at=at)
-        assert [row.publications for row in work_rows(ledger)] == [0, 0, 0]
-
-    own_broker.start()
-    relay.step(at=3)
-    assert sorted(own_broker.ids()) == sorted(due)
-
-
-def test_a_broker_that_dies_between_two_messages_loses_neither(
-    ledger: Ledger, broker: Broker, relay: Stepped, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    due = some_reports(ledger, 3)
-    app, sent = relay._relay._app, []
-
-    def send_two(*arguments: Any, **options: Any) -> Any:
-        if len(sent) == 2:
-            raise RedisError
-        sent.append(options["args"])
-        return send(*arguments, **options)
-
-    send = app.send_task
-    monkeypatch.setattr(app, "send_task", send_two)
-    with pytest.raises(RedisError):
-        relay.step(at=1)
-    assert [row.publications for row in work_rows(ledger)] == [1, 1, 0]
-    monkeypatch.undo()
-
-    relay.step(at=2)
-    assert sorted(broker.ids()) == sorted(due)
-
-
-def test_a_running_relay_outlives_the_death_of_the_broker(
-    ledger: Ledger, own_broker: Broker
-) -> None:
-    register(ledger, a_text_model())
-    with running(ledger, own_broker):
-        submit(ledger, "Before.")
-        wait_until(lambda: len(own_broker.ids()) == 1)
-        own_broker.kill()
-        submit(ledger, "Meanwhile.")
-        own_broker.start()
-        due = [row.id for row in work_rows(ledger)]
-        wait_until(lambda: set(own_broker.ids()) == set(due))

@@ -1,6 +1,5 @@
 """Performing: whatever happens inside, the ledger ends with one truth, and without patient data."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Barrier
@@ -12,16 +11,15 @@ from sqlalchemy.exc import OperationalError
 
 from builders import (
     ATTEMPTS,
-    LEASE,
     a_due_report,
     a_due_series,
     a_final,
     a_follow_up,
-    claim,
     only,
     result_rows,
     work_rows,
 )
+from endings import Do, conclude, raising
 from medqueue.errors import (
     ArtifactLostError,
     ModelError,
@@ -29,33 +27,16 @@ from medqueue.errors import (
     UndecodableError,
     UnsupportedInputError,
 )
-from medqueue.ledger import dispatch
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.tables import audit_events, results, work
 from schemas.manifest import Manifest
 from schemas.result import Outcome, ResultStatus
 from schemas.work import Claim, FollowUp, Stage, WorkState
 from waiting import wait_until
-from workers.tasks.performing import Conclusion, perform
+from workers.tasks.performing import perform
 from workers.tasks.process import WorkerProcess
 
 PATIENT = "MUSTERMANN^ERIKA"
-
-Do = Callable[[Claim, Manifest], Conclusion]
-
-
-def conclude(held: Claim, _manifest: Manifest) -> Outcome:
-    """The model has looked, and is sure."""
-    return a_final(held)
-
-
-def raising(error: BaseException) -> Do:
-    """Work that cannot be done."""
-
-    def do(_held: Claim, _manifest: Manifest) -> Conclusion:
-        raise error
-
-    return do
 
 
 def exhaust(process: WorkerProcess, due: str, do: Do, clock: Any) -> None:
@@ -236,72 +217,6 @@ def test_an_unknown_error_leaves_nothing_but_its_type(
     assert only(work_rows(ledger)).error_detail == left
     assert only(result_rows(ledger)).error["detail"] == left
     assert PATIENT not in everything_written(ledger)
-
-
-def late(ledger: Ledger, clock: Any, end: Do) -> Do:
-    """Work that goes on until its lease is over and another worker has it."""
-
-    def do(held: Claim, manifest: Manifest) -> Conclusion:
-        clock.seconds += LEASE + 1
-        assert dispatch.end_expired_leases(ledger, now=clock()) == 1
-        claim(ledger, held.id, worker="other", at=clock.seconds)
-        return end(held, manifest)
-
-    return do
-
-
-@pytest.mark.parametrize(
-    "end",
-    [
-        conclude,
-        raising(UndecodableError("half an image")),
-        raising(UnsupportedInputError("colour")),
-        raising(PackageError("not here")),
-        raising(RuntimeError(PATIENT)),
-    ],
-    ids=["with a result", "failed", "skipped", "for another try", "with a fault"],
-)
-def test_a_worker_that_ends_after_its_lease_writes_nothing(
-    ledger: Ledger, process: WorkerProcess, clock: Any, end: Do
-) -> None:
-    due = a_due_series(ledger)
-
-    assert perform(process, due, late(ledger, clock, end)) is None
-
-    row = only(work_rows(ledger))
-    assert (row.state, row.worker, row.fence) == (WorkState.RUNNING, "other", 2)
-    assert (row.error_code, row.finished_at) == (dispatch.WORKER_LOST.code, None)
-    assert result_rows(ledger) == []
-
-
-def test_two_workers_that_both_did_the_work_leave_one_result(
-    ledger: Ledger, process: WorkerProcess, clock: Any
-) -> None:
-    due = a_due_series(ledger)
-
-    def overtaken(held: Claim, _manifest: Manifest) -> Outcome:
-        clock.seconds += LEASE + 1
-        assert dispatch.end_expired_leases(ledger, now=clock()) == 1
-        assert perform(process, due, conclude) is not None
-        return a_final(held)
-
-    assert perform(process, due, overtaken) is None
-    assert only(result_rows(ledger)).status == ResultStatus.FINAL
-
-
-def test_a_lease_lost_to_nobody_yet_is_lost_all_the_same(
-    ledger: Ledger, process: WorkerProcess, clock: Any
-) -> None:
-    due = a_due_series(ledger)
-
-    def freeze(held: Claim, _manifest: Manifest) -> Outcome:
-        clock.seconds += LEASE + 1
-        assert dispatch.end_expired_leases(ledger, now=clock()) == 1
-        return a_final(held)
-
-    assert perform(process, due, freeze) is None
-    assert only(work_rows(ledger)).state == WorkState.PENDING
-    assert result_rows(ledger) == []
 
 
 @pytest.mark.parametrize(
