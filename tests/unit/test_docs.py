@@ -137,7 +137,7 @@ def test_the_readme_shows_the_demo_as_it_prints() -> None:
         assert fixed in block
         assert fixed in source
     assert re.search(r"^ready after \d+\.\d s: DICOM on port \d+$", block, re.MULTILINE)
-    assert re.search(r"^All \d+ inputs reached their expected end, \d+ s in all\.$", block, re.M)
+    assert re.search(r"^All \d+ inputs reached their expected end within \d+ s\.$", block, re.M)
 
 
 def _printed(report: demo_inputs.DemoReport) -> str:
@@ -183,7 +183,11 @@ def _subclasses(error: type[MedqueueError]) -> Iterator[type[MedqueueError]]:
 
 def _code(page: Path) -> str:
     text = page.read_text(encoding="utf-8")
-    blocks = [body for language, body in _FENCED.findall(text) if language in {"sh", "console"}]
+    blocks = [
+        re.sub(r"\s#\s.*", "", body)
+        for language, body in _FENCED.findall(text)
+        if language in {"sh", "console"}
+    ]
     inline = re.findall(r"`(medqueue [a-z][^`\n]*)`", _prose(text))
     return "\n".join([*blocks, *inline])
 
