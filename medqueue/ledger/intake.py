@@ -3,7 +3,7 @@
 import hashlib
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, literal, select, union_all, update
 
 from medqueue.errors import IdempotencyConflictError
 from medqueue.ledger import audit, bell, planning
@@ -13,6 +13,35 @@ from schemas.identifiers import new_id
 from schemas.report import ReportSubmission, guess_language
 from schemas.study import Disposition, InstanceHeader, StoredInstance, StudyState
 from schemas.work import Priority
+
+# Built once: to build them anew for each object took more time than the database does.
+_STUDY = (
+    select(studies.c.id, studies.c.priority, studies.c.state)
+    .where(studies.c.study_instance_uid == bindparam("study_instance_uid"))
+    .with_for_update()
+)
+_PLACE = union_all(
+    select(literal("series").label("kind"), series.c.id.label("value")).where(
+        series.c.study_id == bindparam("study_id"),
+        series.c.series_instance_uid == bindparam("series_instance_uid"),
+    ),
+    select(literal("digest"), instances.c.sha256).where(
+        instances.c.sop_instance_uid == bindparam("sop_instance_uid")
+    ),
+)
+"""After the lock, not with it: only then PostgreSQL shows what the last holder has written."""
+
+_INSERT = insert(instances)
+_OPEN = (
+    update(studies)
+    .where(studies.c.id == bindparam("study_id"))
+    .values(state=StudyState.RECEIVING, last_instance_at=bindparam("now"))
+)
+_COUNT_DUPLICATE = (
+    update(studies)
+    .where(studies.c.id == bindparam("study_id"))
+    .values(duplicates=studies.c.duplicates + 1)
+)
 
 
 def record_instance(
@@ -30,40 +59,39 @@ def record_instance(
         changes, and the stored bytes are a second copy that the caller may drop.
     """
     study_id, was_open = _open_study(connection, header, calling_ae, now)
-    digests = connection.execute(
-        select(instances.c.sha256).where(instances.c.sop_instance_uid == header.sop_instance_uid)
-    ).scalars()
-    known = set(digests)
+    found = connection.execute(
+        _PLACE,
+        {
+            "study_id": study_id,
+            "series_instance_uid": header.series_instance_uid,
+            "sop_instance_uid": header.sop_instance_uid,
+        },
+    ).all()
+    known = {row.value for row in found if row.kind == "digest"}
     if stored.sha256 in known:
-        connection.execute(
-            update(studies)
-            .where(studies.c.id == study_id)
-            .values(duplicates=studies.c.duplicates + 1)
-        )
+        connection.execute(_COUNT_DUPLICATE, {"study_id": study_id})
         return None
     disposition = Disposition.CONFLICT if known else Disposition.KEPT
+    series_id = next((row.value for row in found if row.kind == "series"), None)
     connection.execute(
-        insert(instances).values(
-            id=new_id(),
-            series_id=_open_series(connection, study_id, header, now),
-            sop_instance_uid=header.sop_instance_uid,
-            sop_class_uid=header.sop_class_uid,
-            transfer_syntax_uid=header.transfer_syntax_uid,
-            sha256=stored.sha256,
-            size=stored.size,
-            path=stored.path,
-            disposition=disposition,
-            body_part=header.body_part,
-            view_position=header.view_position,
-            instance_number=header.instance_number,
-            received_at=now,
-        )
+        _INSERT,
+        {
+            "id": new_id(),
+            "series_id": series_id or _open_series(connection, study_id, header, now),
+            "sop_instance_uid": header.sop_instance_uid,
+            "sop_class_uid": header.sop_class_uid,
+            "transfer_syntax_uid": header.transfer_syntax_uid,
+            "sha256": stored.sha256,
+            "size": stored.size,
+            "path": stored.path,
+            "disposition": disposition,
+            "body_part": header.body_part,
+            "view_position": header.view_position,
+            "instance_number": header.instance_number,
+            "received_at": now,
+        },
     )
-    connection.execute(
-        update(studies)
-        .where(studies.c.id == study_id)
-        .values(state=StudyState.RECEIVING, last_instance_at=now)
-    )
+    connection.execute(_OPEN, {"study_id": study_id, "now": now})
     if disposition is Disposition.CONFLICT:
         audit.record(
             connection,
@@ -89,12 +117,8 @@ def _open_study(
 
     The lock keeps two associations of one study, and the closing of it, in a row.
     """
-    find = (
-        select(studies.c.id, studies.c.priority, studies.c.state)
-        .where(studies.c.study_instance_uid == header.study_instance_uid)
-        .with_for_update()
-    )
-    found = connection.execute(find).one_or_none()
+    wanted = {"study_instance_uid": header.study_instance_uid}
+    found = connection.execute(_STUDY, wanted).one_or_none()
     was_open = found is not None and found.state == StudyState.RECEIVING
     if found is None:
         row = {
@@ -109,7 +133,7 @@ def _open_study(
             "last_instance_at": now,
         }
         connection.execute(insert_if_new(connection, studies, row))
-        found = connection.execute(find).one()
+        found = connection.execute(_STUDY, wanted).one()
     if header.priority > found.priority:
         connection.execute(
             update(studies).where(studies.c.id == found.id).values(priority=header.priority)
@@ -121,22 +145,16 @@ def _open_study(
 def _open_series(
     connection: Connection, study_id: str, header: InstanceHeader, now: datetime
 ) -> str:
-    find = select(series.c.id).where(
-        series.c.study_id == study_id,
-        series.c.series_instance_uid == header.series_instance_uid,
-    )
-    series_id: str | None = connection.execute(find).scalar()
-    if series_id is None:
-        series_id = new_id()
-        connection.execute(
-            insert(series).values(
-                id=series_id,
-                study_id=study_id,
-                series_instance_uid=header.series_instance_uid,
-                modality=header.modality,
-                received_at=now,
-            )
+    series_id = new_id()
+    connection.execute(
+        insert(series).values(
+            id=series_id,
+            study_id=study_id,
+            series_instance_uid=header.series_instance_uid,
+            modality=header.modality,
+            received_at=now,
         )
+    )
     return series_id
 
 
