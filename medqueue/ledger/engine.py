@@ -16,6 +16,9 @@ from medqueue.ledger.bell import Ear, PipeEar, PostgresEar, ring_pipe, take_ring
 
 _BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another on SQLite. Shorter, and a slow disk makes work fail."""
+_HIDE_PARAMETERS = True
+"""The text of an SQL error would list them: patient ids, report texts. PostgreSQL may still quote a
+row in its own words, so logs have the type of such an error only."""
 
 
 class Ledger:
@@ -80,7 +83,15 @@ def open_ledger(url: str) -> Ledger:
         parsed = make_url(url)
         if parsed.get_backend_name() == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-            return Ledger(create_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20))
+            return Ledger(
+                create_engine(
+                    parsed,
+                    pool_pre_ping=True,
+                    pool_size=10,
+                    max_overflow=20,
+                    hide_parameters=_HIDE_PARAMETERS,
+                )
+            )
         if parsed.get_backend_name() == "sqlite":
             return Ledger(_open_sqlite(url, parsed.database))
     except (ArgumentError, NoSuchModuleError):
@@ -94,7 +105,11 @@ def open_ledger(url: str) -> Ledger:
 def _open_sqlite(url: str, database: str | None) -> Engine:
     if database:
         Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000})
+    engine = create_engine(
+        url,
+        connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000},
+        hide_parameters=_HIDE_PARAMETERS,
+    )
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:

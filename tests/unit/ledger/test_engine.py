@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import event, insert, select, text
+from sqlalchemy.exc import DBAPIError
 
 from builders import (
     NOW,
@@ -189,3 +190,12 @@ def test_statements_are_not_repeated_for_each_instance_of_a_series(ledger: Ledge
 
     assert costs[0] == costs[1]
     assert only({study_row(ledger, uid).state for uid in ("1.1", "1.2")}) == "complete"
+
+
+def test_an_sql_error_does_not_list_what_was_to_be_written(ledger: Ledger) -> None:
+    refused = text("INSERT INTO studies (no_such_column) VALUES (:patient)")
+
+    with pytest.raises(DBAPIError) as raised, ledger.write() as connection:
+        connection.execute(refused, {"patient": "MUSTERMANN"})
+
+    assert "MUSTERMANN" not in str(raised.value)
