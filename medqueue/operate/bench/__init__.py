@@ -14,6 +14,7 @@ _GIB = 1024**3
 
 BENCHMARKS: dict[str, str] = {
     "door": "objects a second into the DICOM door, against other receivers",
+    "feed": "a poll of the results feed out of few results and out of many",
     "latency": "from the end of the last C-STORE to the visible result, less the quiet time",
 }
 """What each measures; the name is that of its module here."""
