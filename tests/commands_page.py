@@ -14,19 +14,18 @@ HEAD = """\
 # Commands
 
 Every command has `-h` and `--help` with an example. The settings come from the environment or a
-TOML file: [settings](settings.md). What a command reads goes to stdout, messages and errors to
-stderr. This page is written by `python tests/commands_page.py`; a test compares it with the
-commands.
+TOML file: [settings](settings.md). Results go to stdout, messages and errors to stderr. This page
+is written by `python tests/commands_page.py`; a test compares it with the commands.
 
 ## Exit codes
 
-| code | meaning |
-| --- | --- |
-| 0 | Done. For `up`, `serve` and `worker`: stopped in order by SIGTERM or Ctrl-C. |
-| 1 | Not done, or something is wrong. Where a line begins with `medqueue:`, it names the cure; the codes behind such lines stand under [errors](errors.md). |
-| 2 | The command line is wrong: an unknown option, a missing argument, a path that is not there. |
-| 3 | `status` only: something is stuck. |
-| 75 | `worker` only: it had stopped taking messages and ended itself, to be started again. `up` and the restart policy of a container do that. |
+- **0**: done. For `up`, `serve` and `worker`: stopped in order by SIGTERM or Ctrl-C.
+- **1**: not done, or something is wrong. A line that begins with `medqueue:` names the cure; the
+  codes behind such lines stand under [errors](errors.md).
+- **2**: the command line is wrong: an unknown option, a missing argument, a path that is not there.
+- **3**, `status` only: something is stuck.
+- **75**, `worker` only: it had stopped taking messages and ended itself, to be started again, as
+  `up` or the restart policy of a container does.
 """
 
 

@@ -9,8 +9,10 @@ from io import StringIO
 from pathlib import Path
 
 import click
-import medqueue
 import pytest
+from rich.console import Console
+
+import medqueue
 import schemas
 import workers
 from builders import a_text_model
@@ -20,7 +22,6 @@ from medqueue.errors import MedqueueError
 from medqueue.operate import demo_inputs
 from medqueue.operate.demo_progress import STEPS, Tracked
 from medqueue.operate.demo_view import ProgressView
-from rich.console import Console
 from schemas.result import Result, ResultKind, ResultStatus
 
 ROOT = Path(__file__).parents[2]
@@ -137,7 +138,9 @@ def test_the_readme_shows_the_demo_as_it_prints() -> None:
         assert fixed in block
         assert fixed in source
     assert re.search(r"^ready after \d+\.\d s: DICOM on port \d+$", block, re.MULTILINE)
-    assert re.search(r"^All \d+ inputs reached their expected end within \d+ s\.$", block, re.M)
+    assert re.search(
+        r"^All \d+ inputs reached their expected end within \d+ s\.$", block, re.MULTILINE
+    )
 
 
 def _printed(report: demo_inputs.DemoReport) -> str:
