@@ -34,6 +34,12 @@ class OutOfResourcesError(UnavailableError):
     code = "out-of-resources"
 
 
+class InstanceLostError(UnavailableError):
+    """The file of an accepted object is gone or out of reach, such as on a share that is away."""
+
+    code = "instance-lost"
+
+
 class ArtifactLostError(UnavailableError):
     """A file between two stages is gone or broken; the stage before can make it again."""
 

@@ -1,13 +1,14 @@
 """One series, in two stages: prepare its images, then let a model diagnose them."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Row
 
-from medqueue.errors import ArtifactLostError, UnsupportedInputError
+from medqueue.errors import ArtifactLostError, InstanceLostError, UnsupportedInputError
 from medqueue.ledger import planning
 from medqueue.ledger.engine import Ledger
 from medqueue.storage.artifacts import ArtifactStore
@@ -95,8 +96,17 @@ class SeriesDiagnosis:
     def _prepared(self, rows: Sequence[Row[Any]], manifest: Manifest) -> NDArray[np.float32]:
         if manifest.preparation is None:
             raise UnsupportedInputError(f"{manifest.name} does not say how to prepare images")
-        paths = [self._instances.path_of(row.path) for row in rows]
+        paths = [self._path_of(row) for row in rows]
         return np.stack([prepare_image(path, manifest.preparation) for path in paths])
+
+    def _path_of(self, row: Row[Any]) -> Path:
+        path = self._instances.path_of(row.path)
+        if not path.is_file():
+            raise InstanceLostError(
+                f"the file of instance {row.id} is not in the instance store; mount or restore "
+                "the store, then requeue"
+            )
+        return path
 
 
 def _finding(label: Label, probability: float) -> Finding:

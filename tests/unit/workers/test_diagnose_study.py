@@ -12,7 +12,7 @@ from pydicom import dcmread
 from builders import a_header, after, an_image_model, complete, only, register, work_rows
 from builders import claim as claim_work
 from chest_images import a_picture, an_image
-from medqueue.errors import UndecodableError, UnsupportedInputError
+from medqueue.errors import InstanceLostError, UndecodableError, UnsupportedInputError
 from medqueue.ledger import intake, work
 from medqueue.ledger.engine import Ledger
 from medqueue.storage.artifacts import ArtifactStore
@@ -220,3 +220,17 @@ def test_after_the_result_the_file_between_the_stages_goes(site: Site) -> None:
     site.series.forget(held)
     assert list((site.folder / "artifacts").iterdir()) == []
     assert only(work_rows(site.ledger, stage=Stage.DIAGNOSE_IMAGE)).artifact is not None
+
+
+def test_an_image_that_has_left_the_store_is_named_and_may_come_back(site: Site) -> None:
+    site.receive()
+    complete(site.ledger)
+    held = site.claim()
+    (stored,) = site.instances.root.glob("*.dcm")
+    away = stored.rename(stored.with_suffix(".away"))
+
+    with pytest.raises(InstanceLostError, match="mount or restore"):
+        site.series.prepare(held, MODEL)
+
+    away.rename(stored)
+    assert site.series.prepare(held, MODEL) is not None
