@@ -14,7 +14,6 @@ _GIB = 1024**3
 
 BENCHMARKS: dict[str, str] = {
     "door": "objects a second into the DICOM door, against other receivers",
-    "hl7": "report texts a second into the HL7 v2 door, each durable before it is acknowledged",
     "queue": "studies through the ledger, against a plain Celery chain without one",
     "feed": "a poll of the results feed out of few results and out of many",
     "hl7": "report texts a second into the HL7 v2 door, each durable before it is acknowledged",
