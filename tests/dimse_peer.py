@@ -63,7 +63,9 @@ class OpenDoor:
             return list(connection.execute(select(audit_events.c.code)).scalars())
 
     def files(self) -> list[Path]:
-        return [path for path in self.store.root.rglob("*") if path.is_file()]
+        """Objects and parts of them; no berths, which are empty, and no lists of berths."""
+        found = [path for path in self.store.root.rglob("*") if path.suffix in {".dcm", ".part"}]
+        return [path for path in found if path.exists() and path.stat().st_size]
 
 
 OpenADoor = Callable[..., OpenDoor]

@@ -1,6 +1,6 @@
 """Admission: the one threshold of every door. Once it returns, the input is durable."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -130,12 +130,21 @@ class Admission:
         disposition = self._commit(record)
         if disposition is None:
             self._store.drop(stored)
-        _logger.info("instance-admitted", disposition=disposition or "duplicate", size=stored.size)
         return disposition
 
-    def clear_abandoned(self) -> None:
-        """Remove what dead processes have left of objects that they never accepted."""
-        _logger.info("abandoned-transfers-removed", count=self._store.clear_abandoned())
+    def open_berths(self) -> None:
+        """Make ready for many objects, and remove what dead processes have left of others."""
+        count = self._store.clear_abandoned(self._recorded)
+        _logger.info("abandoned-transfers-removed", count=count)
+        self._store.berths.open()
+
+    def close_berths(self) -> None:
+        """Leave nothing behind of what was made ready."""
+        self._store.berths.close()
+
+    def _recorded(self, paths: Sequence[str]) -> set[str]:
+        with self._ledger.read() as connection:
+            return intake.recorded_paths(connection, paths)
 
     def admit_report(
         self, submission: ReportSubmission, *, source: str, idempotency_key: str | None = None

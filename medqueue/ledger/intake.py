@@ -1,6 +1,7 @@
 """Intake: the record without which a door may not say 'success'."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, insert, literal, select, union_all, update
@@ -106,6 +107,12 @@ def record_instance(
         # and on PostgreSQL a NOTIFY makes all commits wait for each other.
         bell.ring(connection)
     return disposition
+
+
+def recorded_paths(connection: Connection, paths: Sequence[str]) -> set[str]:
+    """Return those of some paths in the instance store that a record points to."""
+    found = connection.execute(select(instances.c.path).where(instances.c.path.in_(paths)))
+    return set(found.scalars())
 
 
 def _open_study(

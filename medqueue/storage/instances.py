@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from medqueue.errors import OutOfResourcesError
+from medqueue.storage.berths import Berths, Recorded, clear_lists, sync_folder
 from schemas.identifiers import new_id
 from schemas.study import StoredInstance
 
@@ -33,6 +34,8 @@ class InstanceStore:
         self.root = root
         self._min_free = min_free_mib * 1024 * 1024
         (root / _INCOMING).mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.berths = Berths(root, root / _INCOMING)
+        """Open for a process that takes in much; see there what that spares."""
 
     def require_space(self) -> None:
         """Refuse before anything is accepted.
@@ -48,15 +51,14 @@ class InstanceStore:
             )
 
     def receive(self, header: bytes) -> "IncomingInstance":
-        """Begin an object.
+        """Begin an object, where `require_space` has just been content.
 
         Args:
             header: preamble, prefix and File Meta Information (PS3.10 section 7.1).
 
         Raises:
-            OutOfResourcesError: the disk is full, or refused.
+            OutOfResourcesError: the disk refused.
         """
-        self.require_space()
         return IncomingInstance(self, header)
 
     def make_folder(self, name: str) -> Path:
@@ -64,7 +66,7 @@ class InstanceStore:
         folder = self.root / name
         if not folder.is_dir():
             folder.mkdir(exist_ok=True, mode=0o700)
-            _sync_folder(self.root)
+            sync_folder(self.root)
         return folder
 
     def path_of(self, stored_path: str) -> Path:
@@ -75,17 +77,22 @@ class InstanceStore:
         """Remove a copy that no record points to."""
         self.path_of(stored.path).unlink(missing_ok=True)
 
-    def clear_abandoned(self) -> int:
-        """Remove what processes have left that died during a transfer; return how much it was."""
+    def clear_abandoned(self, recorded: Recorded) -> int:
+        """Remove what processes have left that died during a transfer; return how much it was.
+
+        Args:
+            recorded: tells which paths hold an object after all.
+        """
+        incoming = self.root / _INCOMING
         before = time.time() - _ABANDONED_SECONDS
         abandoned = [
-            partial
-            for partial in (self.root / _INCOMING).iterdir()
-            if partial.stat().st_mtime < before
+            partial for partial in incoming.glob("*.part") if partial.stat().st_mtime < before
         ]
         for partial in abandoned:
             partial.unlink(missing_ok=True)
-        return len(abandoned)
+        return len(abandoned) + clear_lists(
+            self.root, incoming, recorded, age_seconds=_ABANDONED_SECONDS
+        )
 
 
 class IncomingInstance:
@@ -94,16 +101,23 @@ class IncomingInstance:
     def __init__(self, store: InstanceStore, header: bytes) -> None:
         self._store = store
         self._name = new_id()
-        self._partial = store.root / _INCOMING / f"{self._name}.part"
+        self._berth = store.berths.take()
+        self._file_path = (
+            store.root / _INCOMING / f"{self._name}.part"
+            if self._berth is None
+            else self._berth.file
+        )
         self._begin = len(header)
         self._digest = hashlib.sha256()
         self._failure: OutOfResourcesError | None = None
+        self._is_kept = False
         self.size = 0
         """Bytes of the data set so far."""
         try:
             # Unbuffered: pieces are large already, and come from the buffer of a socket.
-            self._file = self._partial.open("x+b", buffering=0)
+            self._file = io.FileIO(self._file_path, "x+" if self._berth is None else "r+")
         except OSError as error:
+            self._settle()
             raise _cannot_write(error) from error
         self._write(header)
 
@@ -117,7 +131,7 @@ class IncomingInstance:
         trace: TracebackType | None,
     ) -> None:
         self._file.close()
-        self._partial.unlink(missing_ok=True)
+        self._settle()
 
     def write(self, piece: bytes | memoryview) -> None:
         """Add to the data set.
@@ -146,20 +160,32 @@ class IncomingInstance:
         """
         if self._failure is not None:
             raise self._failure
-        # The tail of the name is random; its head is the time and would fill one folder.
-        path = f"{self._name[-_FANOUT:]}/{self._name}.dcm"
-        final = self._store.root / path
         try:
-            folder = self._store.make_folder(self._name[-_FANOUT:])
-            # Renamed first: both are in one transaction of the file system's journal then, and
-            # the data is on disk before anybody is told of the name.
-            self._partial.rename(final)
+            path = self._give_name() if self._berth is None else self._berth.path
             _sync_data(self._file.fileno())
-            _sync_folder(folder)
+            if self._berth is None:
+                sync_folder(self._file_path.parent)
         except OSError as error:
-            final.unlink(missing_ok=True)
             raise _cannot_write(error) from error
+        self._is_kept = True
         return StoredInstance(path=path, sha256=self._digest.hexdigest(), size=self.size)
+
+    def _give_name(self) -> str:
+        """Move to the final name; before the data is synced, though, and not after.
+
+        Both are in one transaction of the file system's journal then, and the data is on disk
+        before anybody is told of the name.
+        """
+        # The tail of the name is random; its head is the time and would fill one folder.
+        folder = self._store.make_folder(self._name[-_FANOUT:])
+        self._file_path = self._file_path.rename(folder / f"{self._name}.dcm")
+        return f"{folder.name}/{self._file_path.name}"
+
+    def _settle(self) -> None:
+        if self._berth is not None:
+            self._berth.settle(is_kept=self._is_kept)
+        elif not self._is_kept:
+            self._file_path.unlink(missing_ok=True)
 
     def _write(self, piece: bytes | memoryview) -> None:
         rest = memoryview(piece)
@@ -184,11 +210,3 @@ def _cannot_write(error: OSError) -> OutOfResourcesError:
 def _sync_data(descriptor: int) -> None:
     # fdatasync leaves out times, which nobody needs; macOS does not have it.
     getattr(os, "fdatasync", os.fsync)(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

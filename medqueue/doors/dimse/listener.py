@@ -78,8 +78,8 @@ class DimseDoor:
         Raises:
             ConfigurationError: the address or port cannot be had.
         """
-        self._admission.clear_abandoned()
         self._listener = _listen(self._address, self.port)
+        self._admission.open_berths()
         self.port = int(self._listener.getsockname()[1])
         self._acceptor = threading.Thread(
             target=self._accept_all, args=(self._listener,), name="dimse-acceptor", daemon=True
@@ -108,6 +108,7 @@ class DimseDoor:
             association.cut()
         for thread in late.values():
             thread.join(_CUT_SECONDS)
+        self._admission.close_berths()
         _logger.info("dimse-stopped", cut=len(late))
 
     def _snapshot(self) -> dict[Association, threading.Thread]:
