@@ -49,7 +49,7 @@ class Segment:
         if isinstance(found, str):
             return [self._message.value(found)]
         # Of subcomponents the first stands for the component (section 2.11, compatibility).
-        return [self._message.value(str(part[0]) if part else "") for part in found]
+        return [self._message.value(_leaf(part)) for part in found]
 
     def pieces(self, field: int) -> list[str]:
         """Return every component and subcomponent of the first repetition."""
@@ -73,7 +73,7 @@ class Segment:
         if component > len(found):
             return ""
         part = found[component - 1]
-        return self._message.value(str(part[0]) if part else "")
+        return self._message.value(_leaf(part))
 
 
 class Message:
@@ -145,6 +145,13 @@ class Message:
         used = [self.field, *delimiters[:4]]
         if len(set(used)) < len(used) or any(one.isalnum() or one.isspace() for one in used):
             raise NotHl7Error("MSH-1 and MSH-2 do not name five different delimiters")
+
+
+def _leaf(part: hl7.Component | str) -> str:
+    """Return a component that has no subcomponents, or the first of them."""
+    if isinstance(part, str):
+        return part
+    return str(part[0]) if part else ""
 
 
 def _segments(text: str) -> list[str]:
