@@ -6,19 +6,16 @@ import socket
 import threading
 import time
 
+from medqueue.doors.addresses import listen
 from medqueue.doors.admission import Admission
 from medqueue.doors.dimse.association import Association, Host
 from medqueue.doors.dimse.counters import Counters
 from medqueue.doors.dimse.limits import Limits
 from medqueue.doors.dimse.peers import read_allow_list
-from medqueue.errors import ConfigurationError
 from medqueue.logs import get_logger
 from medqueue.settings import Settings
 
 _logger = get_logger(__name__)
-
-_BACKLOG = 128
-"""Connections that the system holds until we take them; more are dropped and tried again."""
 
 _PAUSE_SECONDS = 0.1
 """After a failed accept, such as for want of file descriptors: others may give some back."""
@@ -78,7 +75,9 @@ class DimseDoor:
         Raises:
             ConfigurationError: the address or port cannot be had.
         """
-        self._listener = _listen(self._address, self.port)
+        self._listener = listen(
+            self._address, self.port, door="DICOM door", variable="MEDQUEUE_DIMSE_PORT"
+        )
         self._admission.open_berths()
         self.port = int(self._listener.getsockname()[1])
         self._acceptor = threading.Thread(
@@ -160,21 +159,3 @@ class DimseDoor:
         if len(strangers) >= self._limits.connections:
             _logger.warning("connection-cut", waiting=len(strangers))
             strangers[0].cut()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        cure = {
-            errno.EADDRINUSE: "something else listens there; stop it, or set MEDQUEUE_DIMSE_PORT",
-            errno.EACCES: "ports below 1024 need a privilege; set MEDQUEUE_DIMSE_PORT=11112",
-            errno.EADDRNOTAVAIL: "this machine has no such address; set MEDQUEUE_BIND",
-        }.get(error.errno or 0, error.strerror or "unknown reason")
-        raise ConfigurationError(f"the DICOM door cannot listen on {host}:{port}: {cure}") from None
-    return listener

@@ -3,10 +3,9 @@
 import ipaddress
 from dataclasses import dataclass
 
+from medqueue.doors.addresses import IpNetwork, peer_address
 from medqueue.errors import ConfigurationError
 from medqueue.settings import Settings
-
-IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _FORM = "MEDQUEUE_CALLING_AES: give AE@address,AE@address, such as PACS1@10.0.0.5,CT@10.0.1.0/24"
 
@@ -21,9 +20,7 @@ class AllowList:
         """Tell whether a peer of this title may call from this address."""
         if self.entries is None:
             return True
-        peer = ipaddress.ip_address(address.partition("%")[0])
-        if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped:
-            peer = peer.ipv4_mapped
+        peer = peer_address(address)
         return any(title == calling_ae and peer in network for title, network in self.entries)
 
 

@@ -5,10 +5,13 @@ import logging
 import pytest
 from sqlalchemy import select
 
-from builders import a_due_report, claim, finish, result_rows, work_rows
+from builders import a_due_report, claim, finish, receive, result_rows, work_rows
 from hl7_sender import UID, OpenADoor, OpenDoor, Sender, a_message, an_obx
 from medqueue.ledger.engine import Ledger
+from medqueue.ledger.linking import LinkedBy
 from medqueue.ledger.tables import audit_events
+from medqueue.results.reports import find_report
+from medqueue.results.studies import find_study
 from schemas.result import ResultStatus
 
 pytestmark = pytest.mark.integration
@@ -225,3 +228,19 @@ def test_a_report_of_two_patients_is_two_reports(a_door: OpenDoor) -> None:
         ("P-1", "FI-1", "First."),
         ("P-2", "FI-2", "Second."),
     ]
+
+
+@pytest.mark.parametrize("report_first", [True, False])
+def test_a_chinese_report_and_its_film_meet_in_any_order(
+    a_door: OpenDoor, report_first: bool
+) -> None:
+    message = a_message(an_obx(CHINESE), charset="GB 18030-2000")
+    if not report_first:
+        receive(a_door.ledger)
+    with Sender(a_door.port) as sender:
+        assert sender.ask(message, "gb18030").code == "AA"
+    if report_first:
+        receive(a_door.ledger)
+    (linked,) = find_study(a_door.ledger, "1.2.3").reports
+    assert (linked.report_id, linked.linked_by) == ("FI-1", LinkedBy.ACCESSION_AND_PATIENT)
+    assert find_report(a_door.ledger, "FI-1").study_instance_uid == "1.2.3"
