@@ -119,7 +119,11 @@ def _actor() -> str:
 
 
 def _table(found: list[Failure]) -> Table:
-    table = Table("id", "stage", "model", "error", "attempts", "failed at")
+    table = Table()
+    # The id is what the other commands ask for: never cut, whatever the width.
+    table.add_column("id", no_wrap=True, min_width=32)
+    for column in ("stage", "model", "error", "attempts", "failed at"):
+        table.add_column(column)
     for failure in found:
         failed_at = failure.finished_at
         table.add_row(

@@ -121,6 +121,7 @@ def access(settings: Settings) -> Iterator[Finding]:
     for door, lock in (
         ("HTTP", "api_tokens"),
         ("DICOM", "calling_aes"),
+        ("HL7", "hl7_senders"),
         ("Flower", "flower_login"),
     ):
         if getattr(settings, lock) is None:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from medqueue.errors import ConfigurationError
 from medqueue.ledger import schema
 from medqueue.ledger.engine import open_ledger
-from medqueue.operate import data_folder, ports, registration, valkey
+from medqueue.operate import checks, data_folder, ports, registration, valkey
+from medqueue.operate.checks import Verdict
 from medqueue.operate.guard import Guard
 from medqueue.operate.roles import all_roles
 from medqueue.operate.supervisor import Supervisor
@@ -23,6 +25,7 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     """
     data_folder.make(settings)
     with data_folder.held(settings) as lock:
+        _require_locks(settings)
         ports.require_free(settings)
         _prepare_ledger(settings)
         if settings.redis_url is None:
@@ -36,6 +39,13 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
         )
         with _signals_call(supervisor.stop):
             supervisor.run(on_ready)
+
+
+def _require_locks(settings: Settings) -> None:
+    """Refuse at once what each door would refuse a few seconds later, in a log of its own."""
+    open_doors = [found for found in checks.access(settings) if found.verdict is Verdict.FAIL]
+    if open_doors:
+        raise ConfigurationError("\n".join(f"{found.detail}: {found.cure}" for found in open_doors))
 
 
 def child_environment(settings: Settings) -> Mapping[str, str]:

@@ -65,8 +65,11 @@ def test_a_full_disk_is_found(settings: Settings) -> None:
 def test_open_doors_on_the_network_are_found(settings: Settings) -> None:
     public = settings.model_copy(update={"bind": "0.0.0.0"})  # noqa: S104
     faults = failed(list(checks.access(public)))
-    assert {"MEDQUEUE_API_TOKENS", "MEDQUEUE_CALLING_AES", "MEDQUEUE_FLOWER_LOGIN"} == {
-        (fault.cure or "").split(",")[0].removeprefix("set ") for fault in faults
+    assert {(fault.cure or "").split(",")[0].removeprefix("set ") for fault in faults} == {
+        "MEDQUEUE_API_TOKENS",
+        "MEDQUEUE_CALLING_AES",
+        "MEDQUEUE_FLOWER_LOGIN",
+        "MEDQUEUE_HL7_SENDERS",
     }
 
 
