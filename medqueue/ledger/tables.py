@@ -210,7 +210,7 @@ results = Table(
     UniqueConstraint("subject_id", "input_digest", "model_name", "model_version", "round"),
     Index("ix_results_kind_status", "kind", "status"),
     # What FHIR searches for; each with `seq`, in whose order pages come.
-    Index("ix_results_completed_at", "completed_at"),
+    Index("ix_results_completed_at", "completed_at", "seq"),
     Index("ix_results_accession_number", "accession_number", "seq"),
     Index("ix_results_patient_id", "patient_id", "seq"),
     Index("ix_results_report_id", "report_id", "seq"),

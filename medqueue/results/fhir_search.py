@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, false, func, or_, select
+from sqlalchemy import ColumnElement, and_, false, func, or_, select, tuple_
 
 from medqueue.errors import NotFoundError, SearchError
 from medqueue.ledger.engine import Ledger
@@ -44,6 +44,9 @@ class Search:
     conditions: tuple[Condition, ...]
     count: int = DEFAULT_COUNT
     after: int = 0
+    by_time: bool = False
+    """Pages come in the order of time, which an index has, and not in that of the feed: so a
+    search for the last hour does not read all of the feed before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class _Draft:
     conditions: list[Condition] = field(default_factory=list)
     count: int = DEFAULT_COUNT
     after: int = 0
+    by_time: bool = False
 
 
 def parse_search(parameters: Iterable[tuple[str, str]]) -> Search:
@@ -79,6 +83,7 @@ def parse_search(parameters: Iterable[tuple[str, str]]) -> Search:
             raise SearchError("a value holds a NUL")
         if name in _FILTERS:
             build = _FILTERS[name]
+            draft.by_time |= build is _by_last_updated
             draft.conditions.append(or_(false(), *(build(value) for value in _split(text))))
         elif name == "_count":
             draft.count = _count(text)
@@ -88,20 +93,29 @@ def parse_search(parameters: Iterable[tuple[str, str]]) -> Search:
             _require_json(text)
         elif name != "_pretty":
             raise SearchError(f"a parameter is not known; there are: {', '.join(PARAMETERS)}")
-    return Search(tuple(draft.conditions), draft.count, draft.after)
+    return Search(tuple(draft.conditions), draft.count, draft.after, draft.by_time)
 
 
 def run_search(ledger: Ledger, search: Search) -> Page:
-    """Return a page of the results that match, in the order of the feed."""
-    wanted = and_(FEED.c.seq > search.after, *search.conditions)
+    """Return a page of the results that match, the oldest first."""
+    order = (FEED.c.completed_at, FEED.c.seq) if search.by_time else (FEED.c.seq,)
     with ledger.read() as connection:
+        matching = select(FEED).where(*search.conditions)
         if search.count == 0:
-            counted = connection.execute(select(func.count()).select_from(FEED).where(wanted))
+            counted = connection.execute(select(func.count()).select_from(matching.subquery()))
             return Page([], total=counted.scalar_one())
-        statement = select(FEED).where(wanted).order_by(FEED.c.seq).limit(search.count + 1)
-        found = fetch(connection, statement)
+        following = matching.where(_follows(search)).order_by(*order)
+        found = fetch(connection, following.limit(search.count + 1))
     page = found[: search.count]
     return Page(page, str(page[-1].seq) if len(found) > len(page) else None)
+
+
+def _follows(search: Search) -> Condition:
+    if not (search.by_time and search.after):
+        return FEED.c.seq > search.after
+    last = select(FEED.c.completed_at, FEED.c.seq).where(FEED.c.seq == search.after)
+    # Row values compare from left to right, as the order does.
+    return tuple_(FEED.c.completed_at, FEED.c.seq) > last.scalar_subquery()
 
 
 def find_result(ledger: Ledger, result_id: str) -> Result:

@@ -49,7 +49,7 @@ def fhir_router(ledger: Ledger) -> APIRouter:
         openapi_extra={"parameters": [_parameter(*pair) for pair in _PARAMETERS.items()]},
     )
     async def search_reports(request: Request) -> Response:
-        """Return a Bundle of type searchset in the order of the feed, with a link to the next page.
+        """Return a Bundle of type searchset, the oldest first, with a link to the next page.
 
         Repeated parameters must all hold; one with commas holds if one of its values does. A
         parameter that is not known is an error, never ignored.

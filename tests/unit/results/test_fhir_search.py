@@ -114,6 +114,20 @@ def test_pages_join_to_all_that_was_found(ledger: Ledger) -> None:
     assert seen == [f"R-{number}" for number in range(5)]
 
 
+def test_pages_of_a_period_join_in_the_order_of_time(ledger: Ledger) -> None:
+    """Which is not that of the feed where the clocks of workers differ."""
+    for number, at in enumerate([5, 3, 3, 9, 1, 3]):
+        submit(ledger, "Clear.", report_id=f"R-{number}", at=at)
+    seen: list[str] = []
+    cursor: str | None = "0"
+    while cursor is not None:
+        parameters = [("_lastUpdated", "ge2026-03-01T12:00:02Z"), ("_count", "2")]
+        page = run_search(ledger, parse_search([*parameters, ("_cursor", cursor)]))
+        seen += names(page.results)
+        cursor = page.next
+    assert seen == ["R-1", "R-2", "R-5", "R-0", "R-3"]
+
+
 def test_a_count_of_nothing_asks_how_many_there_are(ledger: Ledger) -> None:
     three_results(ledger)
     page = run_search(ledger, parse_search([("_count", "0"), ("status", "cancelled")]))

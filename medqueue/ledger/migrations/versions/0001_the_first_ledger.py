@@ -133,7 +133,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('results', schema=None) as batch_op:
         batch_op.create_index('ix_results_accession_number', ['accession_number', 'seq'], unique=False)
-        batch_op.create_index('ix_results_completed_at', ['completed_at'], unique=False)
+        batch_op.create_index('ix_results_completed_at', ['completed_at', 'seq'], unique=False)
         batch_op.create_index('ix_results_kind_status', ['kind', 'status'], unique=False)
         batch_op.create_index('ix_results_patient_id', ['patient_id', 'seq'], unique=False)
         batch_op.create_index('ix_results_report_id', ['report_id', 'seq'], unique=False)
