@@ -4,6 +4,7 @@ A message is only a bell: what is lost, sent twice or late does no harm, since t
 holds the claim alone can write, and only once.
 """
 
+import functools
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -17,6 +18,7 @@ from medqueue.errors import (
     WorkError,
 )
 from medqueue.ledger import models, work
+from medqueue.ledger.engine import Ledger
 from medqueue.ledger.lease import Heartbeat
 from medqueue.logs import get_logger
 from schemas.manifest import Manifest
@@ -60,6 +62,13 @@ def perform(
         # Redis, Flower and the log, and an SQL error quotes its parameters.
         _logger.warning("work-not-ended", work=work_id, error=type(error).__name__)
     return None
+
+
+@functools.lru_cache(maxsize=64)
+def _manifest(ledger: Ledger, name: str, version: str) -> Manifest:
+    """Return the manifest of a registered version; what was registered once never changes."""
+    with ledger.read() as connection:
+        return models.find(connection, name, version)
 
 
 def _attempt(
