@@ -45,7 +45,7 @@ def take_silent(
 
 def unpublish(ledger: Ledger, ids: Sequence[str]) -> None:
     """Take back the mark from work whose message did not reach the broker."""
-    with ledger.write() as connection:
+    with ledger.write(lasting=False) as connection:
         connection.execute(
             update(work_table)
             .where(work_table.c.id.in_(ids), work_table.c.state == WorkState.PENDING)
@@ -59,7 +59,7 @@ def forget_publications(ledger: Ledger) -> int:
     Returns:
         How much work is to be published again.
     """
-    with ledger.write() as connection:
+    with ledger.write(lasting=False) as connection:
         return connection.execute(
             update(work_table)
             .where(work_table.c.state == WorkState.PENDING, work_table.c.publications > 0)
@@ -93,7 +93,7 @@ def hasten_oldest(ledger: Ledger, *, older_than_seconds: float, now: datetime) -
             found = connection.execute(oldest).one_or_none()
         if found is None or found.priority == Priority.URGENT:
             continue
-        with ledger.write() as connection:
+        with ledger.write(lasting=False) as connection:
             hastened += connection.execute(
                 update(work_table)
                 .where(columns.id == found.id, of_stage)
@@ -182,7 +182,7 @@ def _take(
     with ledger.read() as connection:
         if connection.execute(wanted.limit(1)).first() is None:
             return []
-    with ledger.write() as connection:
+    with ledger.write(lasting=False) as connection:
         # Two relays share the rows out instead of publishing the same ones.
         rows = connection.execute(wanted.with_for_update(skip_locked=True)).all()
         for count in {row.publications for row in rows}:

@@ -20,6 +20,10 @@ _HIDE_PARAMETERS = True
 """The text of an SQL error would list them: patient ids, report texts. PostgreSQL may still quote a
 row in its own words, so logs have the type of such an error only."""
 
+_NORMAL = 1
+"""SQLite's `synchronous`: with a write-ahead log, no commit waits, and none can tear the file."""
+_USUAL, _PRESENT = "medqueue_synchronous_usual", "medqueue_synchronous_present"
+
 
 class Ledger:
     """A database of studies, reports, work and results. One per process; threads may share it."""
@@ -40,14 +44,22 @@ class Ledger:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, lasting: bool = True) -> Iterator[Connection]:
         """Open a transaction that is durable when the block ends, and undone if it raises.
 
         On SQLite it takes the write lock at once: a transaction that reads first and writes
         later would be refused when another process wrote in between.
+
+        Args:
+            lasting: False for what may be done again after a power cut, since nobody outside was
+                told of it: SQLite then does not wait for the disk. The death of processes undoes
+                nothing, and what lasts takes with it all that was written before. PostgreSQL
+                always waits: there the workers may outlive the server's machine.
         """
         with self.engine.connect() as connection:
-            connection = connection.execution_options(medqueue_write=True)  # noqa: PLW2901
+            connection = connection.execution_options(  # noqa: PLW2901
+                medqueue_write=True, medqueue_lasting=lasting
+            )
             try:
                 with connection.begin():
                     yield connection
@@ -125,10 +137,24 @@ def _open_sqlite(url: str, database: str | None) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         options: dict[str, Any] = dict(connection.get_execution_options())
-        kind = "IMMEDIATE" if options.get("medqueue_write") else "DEFERRED"
-        connection.exec_driver_sql(f"BEGIN {kind}")
+        if options.get("medqueue_write"):
+            _wait_for_disk(connection, lasting=options["medqueue_lasting"])
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.exec_driver_sql("BEGIN DEFERRED")
 
     return engine
+
+
+def _wait_for_disk(connection: Connection, *, lasting: bool) -> None:
+    """Set whether the next commit waits for the disk; asked only where that changes."""
+    info = connection.info
+    if _USUAL not in info:
+        info[_USUAL] = info[_PRESENT] = connection.exec_driver_sql("PRAGMA synchronous").scalar()
+    wanted = info[_USUAL] if lasting else min(info[_USUAL], _NORMAL)
+    if info[_PRESENT] != wanted:
+        connection.exec_driver_sql(f"PRAGMA synchronous={wanted}")
+        info[_PRESENT] = wanted
 
 
 def insert_if_new(connection: Connection, table: Table, row: dict[str, Any]) -> Insert:

@@ -58,7 +58,7 @@ def claim(
         )
         .returning(work)
     )
-    with ledger.write() as connection:
+    with ledger.write(lasting=False) as connection:
         row = connection.execute(statement).one_or_none()
     if row is None:
         return None
@@ -84,7 +84,7 @@ def renew(ledger: Ledger, claim: Claim, *, now: datetime) -> None:
         LeaseLostError: the work belongs to someone else by now.
     """
     until = now + timedelta(seconds=claim.lease_seconds)
-    with ledger.write() as connection:
+    with ledger.write(lasting=False) as connection:
         _change(connection, claim, update(work).values(lease_until=until))
 
 
@@ -101,7 +101,8 @@ def finish(
     Raises:
         LeaseLostError: the work belongs to someone else by now; nothing was written.
     """
-    with ledger.write() as connection:
+    # A result has readers, and must last; what a power cut undoes of the rest is done again.
+    with ledger.write(lasting=outcome is not None) as connection:
         row = _change(
             connection,
             claim,
@@ -147,7 +148,7 @@ def give_back(
     pause = min(_FIRST_RETRY_SECONDS * 2**doublings, _LONGEST_RETRY_SECONDS)
     # Jitter: what failed together must not come back together. Not a secret, so plain random.
     pause *= random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
-    with ledger.write() as connection:
+    with ledger.write(lasting=False) as connection:
         _change(
             connection,
             claim,
