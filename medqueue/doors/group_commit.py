@@ -15,8 +15,9 @@ class GroupCommit:
     """Runs intake transactions; threads may share one.
 
     SQLite has one writer at a time, and the others poll for their turn. Here they queue: who
-    comes first writes for all who wait, each in a savepoint of its own, and all return after
-    the one commit. PostgreSQL does the same by itself, and there each runs for itself.
+    comes first writes for all who wait, and all return after the one commit; should one fail,
+    all are written anew, each in a savepoint of its own. PostgreSQL does the same by itself, and
+    there each runs for itself.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -45,18 +46,37 @@ class GroupCommit:
 
     def _write(self, group: list["_Entry"]) -> None:
         try:
-            with self._ledger.write() as connection:
-                if len(group) == 1:
-                    group[0].run(connection)
-                else:
-                    for entry in group:
-                        entry.run_in_savepoint(connection)
+            if len(group) == 1 or not self._write_plainly(group):
+                self._write_apart(group)
         except Exception as error:  # noqa: BLE001 - each of the group is to hear of it
             for entry in group:
                 entry.error = error
         finally:
             for entry in group:
                 entry.is_done = True
+
+    def _write_plainly(self, group: list["_Entry"]) -> bool:
+        """Write as if nothing could fail; return False, with nothing written, if something did.
+
+        Spares the savepoints, which nearly no group needs.
+        """
+        with self._ledger.write() as connection:
+            nested = connection.begin_nested()
+            try:
+                for entry in group:
+                    entry.run(connection)
+            except Exception:  # noqa: BLE001 - it comes again, and is told, when run apart
+                nested.rollback()
+                return False
+        return True
+
+    def _write_apart(self, group: list["_Entry"]) -> None:
+        with self._ledger.write() as connection:
+            if len(group) == 1:
+                group[0].run(connection)
+            else:
+                for entry in group:
+                    entry.run_in_savepoint(connection)
 
 
 class _Entry:

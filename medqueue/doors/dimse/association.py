@@ -167,6 +167,8 @@ class Association:
             raise
         else:
             self._abort(AbortSource.SERVICE_USER, AbortReason.NOT_SPECIFIED, "the door stops")
+        finally:
+            service.log()
 
     def _answer(self, reader: FragmentReader, service: StoreService, max_length: int) -> None:
         """Read one message and answer it."""

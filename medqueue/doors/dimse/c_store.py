@@ -6,6 +6,9 @@ from medqueue.doors.dimse.counters import Counters
 from medqueue.doors.dimse.fragments import FragmentReader
 from medqueue.doors.dimse.presentation import AcceptedContext
 from medqueue.errors import IdentityError, OutOfResourcesError, RefusedInputError
+from medqueue.logs import get_logger
+
+_logger = get_logger(__name__)
 
 Answer = tuple[Status, str]
 """A status, and an Error Comment."""
@@ -27,6 +30,18 @@ class StoreService:
         self._reader = reader
         self._counters = counters
         self._calling_ae = calling_ae
+        self._accepted = self._duplicate = self._refused = self._bytes = 0
+
+    def log(self) -> None:
+        """Write one line for all objects: a line for each would cost more than its record."""
+        _logger.info(
+            "association-ended",
+            calling_ae=self._calling_ae,
+            accepted=self._accepted,
+            duplicate=self._duplicate,
+            refused=self._refused,
+            bytes=self._bytes,
+        )
 
     def store(self, request: Request, context: AcceptedContext) -> Answer:
         """Receive one object and return the answer; success only when the object is durable.
@@ -54,6 +69,9 @@ class StoreService:
                 disposition = self._admission.admit_instance(wanted, incoming)
             except (OutOfResourcesError, RefusedInputError) as error:
                 return self._refuse(error)
+        self._accepted += 1
+        self._duplicate += disposition is None
+        self._bytes += incoming.size
         self._counters.add(
             objects_accepted=1,
             objects_duplicate=int(disposition is None),
@@ -68,6 +86,7 @@ class StoreService:
             raise error
 
     def _refuse(self, error: OutOfResourcesError | RefusedInputError) -> Answer:
+        self._refused += 1
         self._counters.add(objects_refused=1)
         return _STATUS.get(type(error), Status.CANNOT_UNDERSTAND), error.detail
 

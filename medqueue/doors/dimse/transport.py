@@ -103,7 +103,6 @@ class Transport:
             raise DeadlineError from None
         except OSError:
             raise PeerGoneError from None
-        self._acknowledge_at_once()
 
     def await_end(self, deadline: float) -> None:
         """Let the peer close, as PS3.8 section 9.2 has it in Sta13, then close ourselves.
