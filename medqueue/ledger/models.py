@@ -1,8 +1,9 @@
 """Model versions as the ledger knows them, and which of them are released."""
 
 from datetime import datetime
+from functools import lru_cache
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Text, cast, select, update
 
 from medqueue.errors import NotFoundError, PackageError
 from medqueue.ledger import audit
@@ -10,6 +11,8 @@ from medqueue.ledger.engine import insert_if_new
 from medqueue.ledger.tables import models
 from schemas.manifest import Manifest, RegisteredModel
 from schemas.result import ResultKind
+
+_MANIFEST_TEXT = cast(models.c.manifest, Text)
 
 
 def register(connection: Connection, manifest: Manifest, *, now: datetime) -> None:
@@ -102,9 +105,9 @@ def all_versions(connection: Connection) -> list[RegisteredModel]:
 def released(connection: Connection, kind: ResultKind) -> list[Manifest]:
     """Return the manifests of the released models of one kind, by name."""
     rows = connection.execute(
-        select(models.c.manifest).where(models.c.released).order_by(models.c.name)
+        select(_MANIFEST_TEXT).where(models.c.released).order_by(models.c.name)
     ).scalars()
-    manifests = [Manifest.model_validate(row) for row in rows]
+    manifests = [_parse(text) for text in rows]
     return [manifest for manifest in manifests if manifest.kind is kind]
 
 
@@ -114,9 +117,15 @@ def find(connection: Connection, name: str, version: str) -> Manifest:
     Raises:
         NotFoundError: it is not registered.
     """
-    row = connection.execute(
-        select(models.c.manifest).where(models.c.name == name, models.c.version == version)
+    text = connection.execute(
+        select(_MANIFEST_TEXT).where(models.c.name == name, models.c.version == version)
     ).scalar()
-    if row is None:
+    if text is None:
         raise NotFoundError(f"model {name} {version} is not registered; see: medqueue models list")
-    return Manifest.model_validate(row)
+    return _parse(text)
+
+
+@lru_cache(maxsize=128)
+def _parse(text: str) -> Manifest:
+    """Parse a manifest once for each content: every report and every piece of work asks for one."""
+    return Manifest.model_validate_json(text)
