@@ -63,6 +63,21 @@ class Settings(BaseModel):
         description="Allow-list of the DICOM door: AE@address,AE@address; "
         "unset: any peer, on loopback only.",
     )
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file of the DICOM door's certificate and its chain; unset: no TLS.",
+    )
+    tls_key: Path | None = Field(
+        default=None, description="PEM file of the certificate's private key, without a password."
+    )
+    tls_client_ca: Path | None = Field(
+        default=None,
+        description="PEM file of authorities; a DICOM sender then needs a certificate of theirs.",
+    )
+    private_sop_classes: str | None = Field(
+        default=None,
+        description="Private SOP Classes that the DICOM door takes: UID,UID or the word any.",
+    )
     study_quiet_seconds: Annotated[float, Field(ge=0, le=86_400)] = Field(
         default=5.0, description="A study is complete when nothing has arrived for so long."
     )

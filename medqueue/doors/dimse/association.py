@@ -1,6 +1,7 @@
 """One association as acceptor: states Sta2 to Sta13 of PS3.8 section 9.2, and its messages."""
 
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,8 +34,13 @@ from medqueue.doors.dimse.pdu import (
     encode_release_reply,
 )
 from medqueue.doors.dimse.peers import AllowList
-from medqueue.doors.dimse.presentation import AcceptedContext, negotiate
-from medqueue.doors.dimse.transport import DeadlineError, PeerGoneError, Transport
+from medqueue.doors.dimse.presentation import AcceptedContext, PrivateSopClasses, negotiate
+from medqueue.doors.dimse.transport import (
+    DeadlineError,
+    HandshakeError,
+    PeerGoneError,
+    Transport,
+)
 from medqueue.doors.header import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from medqueue.logs import get_logger
 
@@ -48,6 +54,8 @@ class Host:
     ae_title: str
     allow_list: AllowList
     limits: Limits
+    tls: ssl.SSLContext | None
+    private_sop_classes: PrivateSopClasses
     admission: Admission
     counters: Counters
     is_stopping: Callable[[], bool]
@@ -59,7 +67,7 @@ class Association:
     def __init__(self, connection: socket.socket, address: str, host: Host) -> None:
         self._host = host
         self._address = address
-        self._transport = Transport(connection, host.limits)
+        self._transport = Transport(connection, host.limits, host.tls)
         self._contexts: dict[int, AcceptedContext] = {}
         self.is_established = False
         """Whether it is in Sta6; other threads may look."""
@@ -72,6 +80,8 @@ class Association:
             self._abort(AbortSource.SERVICE_PROVIDER, error.reason, error.detail)
         except DeadlineError:
             self._abort(AbortSource.SERVICE_PROVIDER, AbortReason.NOT_SPECIFIED, "too slow")
+        except HandshakeError as error:
+            _logger.warning("tls-handshake-failed", reason=str(error), address=self._address)
         except (PeerGoneError, AbortReceived):
             self._host.counters.add(associations_aborted=int(self.is_established))  # AA-3, AA-4
         except Exception as error:
@@ -113,6 +123,7 @@ class Association:
         """Sta2: await A-ASSOCIATE-RQ, with ARTIM running."""
         limits = self._host.limits
         deadline = time.monotonic() + limits.request_seconds
+        self._transport.secure(deadline)
         header = decode_header(self._transport.take(HEADER_LENGTH, deadline))
         if header.type == PduType.A_ABORT:
             raise AbortReceived  # AA-2
@@ -138,7 +149,7 @@ class Association:
     def _accept(self, request: AssociateRequest) -> None:
         """AE-7: accept, and go on in Sta6."""
         limits = self._host.limits
-        self._contexts, answers = negotiate(request.contexts)
+        self._contexts, answers = negotiate(request.contexts, self._host.private_sop_classes)
         self.is_established = True
         self._host.counters.add(associations_accepted=1)
         self._transport.enlarge(limits.pdu_length)

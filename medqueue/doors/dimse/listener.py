@@ -12,6 +12,8 @@ from medqueue.doors.dimse.association import Association, Host
 from medqueue.doors.dimse.counters import Counters
 from medqueue.doors.dimse.limits import Limits
 from medqueue.doors.dimse.peers import read_allow_list
+from medqueue.doors.dimse.presentation import read_private_sop_classes
+from medqueue.doors.dimse.tls import read_tls
 from medqueue.logs import get_logger
 from medqueue.settings import Settings
 
@@ -47,7 +49,8 @@ class DimseDoor:
             limits: what peers may cost.
 
         Raises:
-            ConfigurationError: the allow-list is wrong, or missing beyond loopback.
+            ConfigurationError: the allow-list is wrong, or missing beyond loopback; or the files
+                of TLS, or the private SOP Classes are.
         """
         self._address = host or settings.bind
         self.port = settings.dimse_port if port is None else port
@@ -60,6 +63,8 @@ class DimseDoor:
             ae_title=settings.ae_title,
             allow_list=read_allow_list(settings, self._address),
             limits=self._limits,
+            tls=read_tls(settings),
+            private_sop_classes=read_private_sop_classes(settings),
             admission=admission,
             counters=self.counters,
             is_stopping=self._stopping.is_set,

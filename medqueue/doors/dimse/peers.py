@@ -31,11 +31,12 @@ def read_allow_list(settings: Settings, host: str) -> AllowList:
         ConfigurationError: it is not in its form, or missing where strangers could reach the door.
     """
     if settings.calling_aes is None:
-        if not ipaddress.ip_address(host).is_loopback:
+        has_certificates = None not in {settings.tls_certificate, settings.tls_client_ca}
+        if not has_certificates and not ipaddress.ip_address(host).is_loopback:
             raise ConfigurationError(
                 "the DICOM door would listen beyond this machine and let everybody in; "
-                "name the senders in MEDQUEUE_CALLING_AES=AE@address,... "
-                "or set MEDQUEUE_BIND=127.0.0.1"
+                "name the senders in MEDQUEUE_CALLING_AES=AE@address,..., ask them for "
+                "certificates by MEDQUEUE_TLS_CLIENT_CA, or set MEDQUEUE_BIND=127.0.0.1"
             )
         return AllowList(None)
     return AllowList(frozenset(_entry(entry) for entry in settings.calling_aes.split(",")))

@@ -6,9 +6,17 @@ from dataclasses import dataclass
 from pydicom._uid_dict import UID_dictionary
 
 from medqueue.doors.dimse.associate import ContextAnswer, ContextResult, ProposedContext
+from medqueue.errors import ConfigurationError
+from medqueue.settings import Settings
+from schemas.identifiers import is_uid
 
 VERIFICATION = "1.2.840.10008.1.1"
 """Verification SOP Class (PS3.4 annex A)."""
+
+_SERVICES = frozenset({VERIFICATION})
+
+_STANDARD_ROOT = "1.2.840.10008."
+"""Below it lies everything that the standard itself defines (PS3.5 section 9.1)."""
 
 _STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
 """Below it lie the storage SOP Classes; one that is newer than our table is accepted too."""
@@ -41,8 +49,40 @@ TRANSFER_SYNTAXES = (
 """Everything that the standard has for objects: to store is not to decode."""
 
 
+@dataclass(frozen=True, slots=True)
+class PrivateSopClasses:
+    """Those of vendors that a site takes; they are private as PS3.2 section 3.11.2 has it."""
+
+    uids: frozenset[str] = frozenset()
+    takes_any: bool = False
+
+    def take(self, sop_class_uid: str) -> bool:
+        """Tell whether objects of this SOP Class are taken."""
+        return sop_class_uid in self.uids or (
+            self.takes_any and not sop_class_uid.startswith(_STANDARD_ROOT)
+        )
+
+
+def read_private_sop_classes(settings: Settings) -> PrivateSopClasses:
+    """Read the private SOP Classes of the settings.
+
+    Raises:
+        ConfigurationError: they are no UIDs, or not private.
+    """
+    text = (settings.private_sop_classes or "").strip()
+    if text == "any":
+        return PrivateSopClasses(takes_any=True)
+    uids = frozenset(uid.strip() for uid in text.split(",")) if text else frozenset()
+    if not all(is_uid(uid) and not uid.startswith(_STANDARD_ROOT) for uid in uids):
+        raise ConfigurationError(
+            "MEDQUEUE_PRIVATE_SOP_CLASSES: give UID,UID of private SOP Classes, or the word any; "
+            f"those of the standard begin with {_STANDARD_ROOT}"
+        )
+    return PrivateSopClasses(uids)
+
+
 def is_storage(sop_class_uid: str) -> bool:
-    """Tell whether objects of this SOP Class are taken."""
+    """Tell whether objects of this SOP Class of the standard are taken."""
     return sop_class_uid.startswith(_STORAGE_ROOT) or sop_class_uid in _OTHER_STORAGE
 
 
@@ -57,6 +97,7 @@ class AcceptedContext:
 
 def negotiate(
     contexts: Iterable[ProposedContext],
+    private: PrivateSopClasses = PrivateSopClasses(),
 ) -> tuple[dict[int, AcceptedContext], list[ContextAnswer]]:
     """Return the contexts that we accept, and the answers to all (PS3.8 section 7.1.1.14).
 
@@ -66,7 +107,7 @@ def negotiate(
     accepted = {}
     answers = []
     for context in contexts:
-        answer = _answer(context)
+        answer = _answer(context, private)
         answers.append(answer)
         if answer.result is ContextResult.ACCEPTANCE:
             accepted[context.id] = AcceptedContext(
@@ -75,8 +116,9 @@ def negotiate(
     return accepted, answers
 
 
-def _answer(context: ProposedContext) -> ContextAnswer:
-    if context.abstract_syntax != VERIFICATION and not is_storage(context.abstract_syntax):
+def _answer(context: ProposedContext, private: PrivateSopClasses) -> ContextAnswer:
+    uid = context.abstract_syntax
+    if not (uid in _SERVICES or is_storage(uid) or private.take(uid)):
         result = ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED
         return ContextAnswer(context.id, result, context.transfer_syntaxes[0])
     for transfer_syntax in context.transfer_syntaxes:

@@ -1,6 +1,8 @@
 """The connection of one association: buffered reading with deadlines, prompt writing."""
 
+import contextlib
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +22,10 @@ class PeerGoneError(Exception):
     """The connection is closed, by the peer or by us."""
 
 
+class HandshakeError(PeerGoneError):
+    """The peer did not speak TLS, or not as the door does; says the name OpenSSL has for it."""
+
+
 class DeadlineError(Exception):
     """The peer did not send or take in time what it had to."""
 
@@ -27,8 +33,12 @@ class DeadlineError(Exception):
 class Transport:
     """Reads exactly what is asked for. One thread uses it; `close` may come from another."""
 
-    def __init__(self, connection: socket.socket, limits: Limits) -> None:
+    def __init__(
+        self, connection: socket.socket, limits: Limits, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._connection = connection
+        self._tls = tls
+        self._send_seconds = limits.send_seconds
         self._buffer = memoryview(bytearray(_FIRST_BUFFER))
         self._start = 0
         self._end = 0
@@ -37,6 +47,27 @@ class Transport:
         # Times of the kernel's own, not settimeout(): that costs two more calls a read.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(_TICK_SECONDS))
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(limits.send_seconds))
+
+    def secure(self, deadline: float) -> None:
+        """Shake hands, if this door speaks TLS; nothing was read before (PS3.15 section B.10).
+
+        Raises:
+            HandshakeError: no TLS as we speak it came from the peer, or not in time.
+        """
+        if self._tls is None:
+            return
+        try:
+            self._connection = self._tls.wrap_socket(
+                self._connection, server_side=True, do_handshake_on_connect=False
+            )
+            # The kernel's own times do not reach through the TLS layer; these do.
+            self._connection.settimeout(max(_TICK_SECONDS, deadline - time.monotonic()))
+            self._connection.do_handshake()
+            self._connection.settimeout(_TICK_SECONDS)
+        except OSError as error:
+            self._connection.close()  # there is no way to tell it more than TLS has
+            reason = error.reason if isinstance(error, ssl.SSLError) else type(error).__name__
+            raise HandshakeError(reason) from None
 
     def enlarge(self, size: int) -> None:
         """Use a buffer of this size from now on."""
@@ -98,8 +129,12 @@ class Transport:
             PeerGoneError: the peer is gone.
         """
         try:
+            if self._tls is not None:
+                self._connection.settimeout(self._send_seconds)
             self._connection.sendall(data)
-        except BlockingIOError:
+            if self._tls is not None:
+                self._connection.settimeout(_TICK_SECONDS)
+        except (BlockingIOError, TimeoutError):
             raise DeadlineError from None
         except OSError:
             raise PeerGoneError from None
@@ -119,10 +154,9 @@ class Transport:
 
     def close(self) -> None:
         """Cut the connection; a read that waits in another thread ends."""
-        try:
-            self._connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # the peer was faster
+        with contextlib.suppress(OSError):  # the peer was faster
+            # Not the method of a TLS socket, which would pull its state from under the reader.
+            socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
 
     def _fill(self, deadline: float) -> None:
         if self._start == self._end:
@@ -136,7 +170,7 @@ class Transport:
         self._acknowledge_at_once()
         try:
             received = self._connection.recv_into(self._buffer[self._end :])
-        except BlockingIOError:
+        except (BlockingIOError, TimeoutError):
             return  # one tick without a byte
         except OSError:
             raise PeerGoneError from None
