@@ -21,6 +21,8 @@ _logger = get_logger(__name__)
 
 _BATCH = 500
 """Messages a round. More would make urgent work wait for the round to end."""
+_STUDIES = 25
+"""Studies completed a round. More, and the work on the first waits until the last is complete."""
 _LONGEST_WAIT_SECONDS = 0.5
 """The relay looks at least so often, should a ring be lost."""
 _SWEEP_SECONDS = 1.0
@@ -73,16 +75,18 @@ class Relay:
     def _complete_studies(self) -> None:
         quiet_seconds = self._settings.study_quiet_seconds
         now = self._clock()
-        for study in completeness.quiet_studies(self._ledger, quiet_seconds=quiet_seconds, now=now):
-            completed = completeness.complete_study(
-                self._ledger,
-                study,
-                quiet_seconds=quiet_seconds,
-                max_attempts=self._settings.max_attempts,
-                now=now,
-            )
-            if completed:
-                _logger.info("study-complete", study=study)
+        quiet = completeness.quiet_studies(self._ledger, quiet_seconds=quiet_seconds, now=now)
+        if not quiet:
+            return
+        completed = completeness.complete_studies(
+            self._ledger,
+            quiet[:_STUDIES],
+            quiet_seconds=quiet_seconds,
+            max_attempts=self._settings.max_attempts,
+            now=now,
+        )
+        for study in completed:
+            _logger.info("study-complete", study=study)
 
     def _sweep(self) -> None:
         lease_seconds = self._settings.lease_seconds

@@ -1,8 +1,9 @@
 """Completeness: a study is complete when nothing has arrived for the quiet time."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
 from medqueue.ledger import planning
 from medqueue.ledger.engine import Ledger
@@ -25,27 +26,37 @@ def quiet_studies(ledger: Ledger, *, quiet_seconds: float, now: datetime) -> lis
         return list(connection.execute(statement).scalars())
 
 
+def complete_studies(
+    ledger: Ledger, ids: Sequence[str], *, quiet_seconds: float, max_attempts: int, now: datetime
+) -> list[str]:
+    """Complete the studies that are still quiet, and plan the work on their series.
+
+    On SQLite in one transaction, so that the disk is asked once. On PostgreSQL, which syncs for
+    many at once by itself, in one each: there two relays could wait for each other's studies.
+
+    Returns:
+        Those that are complete now; the others stay open, since an instance has come in.
+    """
+    groups = [list(ids)] if ledger.is_sqlite else [[study_id] for study_id in ids]
+    completed = []
+    for group in groups:
+        with ledger.write() as connection:
+            completed += [
+                study_id
+                for study_id in group
+                if _complete(connection, study_id, quiet_seconds, max_attempts, now)
+            ]
+    return completed
+
+
 def complete_study(
     ledger: Ledger, study_id: str, *, quiet_seconds: float, max_attempts: int, now: datetime
 ) -> bool:
-    """Complete one study if it is still quiet, and plan the work on its series.
-
-    Returns:
-        False if an instance has come in since `quiet_studies`, so that the study stays open.
-    """
-    with ledger.write() as connection:
-        priority = connection.execute(
-            update(studies)
-            .where(studies.c.id == study_id, _is_quiet(quiet_seconds, now))
-            .values(state=StudyState.COMPLETE, completed_at=now)
-            .returning(studies.c.priority)
-        ).scalar()
-        if priority is None:
-            return False
-        planning.plan_study(
-            connection, study_id, priority=priority, max_attempts=max_attempts, now=now
-        )
-    return True
+    """Complete one study as `complete_studies` does; tell whether it was still quiet."""
+    completed = complete_studies(
+        ledger, [study_id], quiet_seconds=quiet_seconds, max_attempts=max_attempts, now=now
+    )
+    return bool(completed)
 
 
 def seconds_until_next(ledger: Ledger, *, quiet_seconds: float, now: datetime) -> float | None:
@@ -59,6 +70,21 @@ def seconds_until_next(ledger: Ledger, *, quiet_seconds: float, now: datetime) -
     if oldest is None:
         return None
     return max(0.0, (oldest + timedelta(seconds=quiet_seconds) - now).total_seconds())
+
+
+def _complete(
+    connection: Connection, study_id: str, quiet_seconds: float, max_attempts: int, now: datetime
+) -> bool:
+    priority = connection.execute(
+        update(studies)
+        .where(studies.c.id == study_id, _is_quiet(quiet_seconds, now))
+        .values(state=StudyState.COMPLETE, completed_at=now)
+        .returning(studies.c.priority)
+    ).scalar()
+    if priority is None:
+        return False
+    planning.plan_study(connection, study_id, priority=priority, max_attempts=max_attempts, now=now)
+    return True
 
 
 def _is_quiet(quiet_seconds: float, now: datetime) -> ColumnElement[bool]:
