@@ -74,6 +74,11 @@ class Settings(BaseModel):
         default=None,
         description="PEM file of authorities; a DICOM sender then needs a certificate of theirs.",
     )
+    commitment_peers: str | None = Field(
+        default=None,
+        description="Where Storage Commitment reports go: AE@host:port,AE@host:port; "
+        "unset: back on the association of the request.",
+    )
     private_sop_classes: str | None = Field(
         default=None,
         description="Private SOP Classes that the DICOM door takes: UID,UID or the word any.",

@@ -12,7 +12,7 @@ from medqueue.doors.backlog import Backlog
 from medqueue.doors.group_commit import GroupCommit
 from medqueue.doors.header import part10_header, read_header
 from medqueue.errors import IdentityError, OutOfResourcesError, RefusedInputError
-from medqueue.ledger import audit, intake
+from medqueue.ledger import audit, holdings, intake
 from medqueue.ledger.engine import Ledger
 from medqueue.logs import get_logger
 from medqueue.storage.instances import IncomingInstance, InstanceStore
@@ -43,6 +43,15 @@ class InstanceRequest:
     """The study that the object must belong to, where the sender says it."""
     urgent: bool = False
     """The sender asks for urgency outside the object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What lies under one SOP Instance UID; more than one class only where contents conflict."""
+
+    sop_class_uids: frozenset[str]
+    is_whole: bool
+    """Every file of it is on disk, in its full length."""
 
 
 class Admission:
@@ -146,6 +155,25 @@ class Admission:
         with self._ledger.read() as connection:
             return intake.recorded_paths(connection, paths)
 
+    def find_held(self, uids: Sequence[str]) -> dict[str, Held]:
+        """Return what is held under some SOP Instance UIDs, by the ledger and by the disk.
+
+        Raises:
+            OutOfResourcesError: the ledger does not answer.
+        """
+        held: dict[str, Held] = {}
+        try:
+            with self._ledger.read() as connection:
+                for uid, sop_class_uid, path, size in holdings.of_uids(connection, uids):
+                    before = held.get(uid, Held(frozenset(), is_whole=True))
+                    held[uid] = Held(
+                        before.sop_class_uids | {sop_class_uid},
+                        is_whole=before.is_whole and self._store.is_whole(path, size),
+                    )
+        except DBAPIError as error:
+            raise _unavailable(error) from error
+        return held
+
     def admit_report(
         self, submission: ReportSubmission, *, source: str, idempotency_key: str | None = None
     ) -> str:
@@ -199,10 +227,12 @@ class Admission:
             except IntegrityError:
                 return self._commits.run(record)
         except DBAPIError as error:
-            _logger.error("ledger-unavailable", error=type(error).__name__)  # noqa: TRY400
-            raise OutOfResourcesError(
-                "the ledger cannot record now; try again, and see: medqueue doctor"
-            ) from error
+            raise _unavailable(error) from error
+
+
+def _unavailable(error: DBAPIError) -> OutOfResourcesError:
+    _logger.error("ledger-unavailable", error=type(error).__name__)
+    return OutOfResourcesError("the ledger does not answer; try again, and see: medqueue doctor")
 
 
 def _require_same(name: str, in_data_set: str, in_request: str) -> None:

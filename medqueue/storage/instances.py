@@ -73,6 +73,13 @@ class InstanceStore:
         """Return where an instance lies."""
         return self.root / stored_path
 
+    def is_whole(self, stored_path: str, size: int) -> bool:
+        """Tell whether an instance lies there with so many bytes of data set."""
+        try:
+            return self.path_of(stored_path).stat().st_size > size
+        except OSError:
+            return False
+
     def drop(self, stored: StoredInstance) -> None:
         """Remove a copy that no record points to."""
         self.path_of(stored.path).unlink(missing_ok=True)

@@ -15,8 +15,15 @@ from medqueue.doors.dimse.associate import (
     encode_accept,
 )
 from medqueue.doors.dimse.c_store import Answer, StoreService
-from medqueue.doors.dimse.command import Field, Request, Status, encode_response
+from medqueue.doors.dimse.command import (
+    Field,
+    Request,
+    Status,
+    encode_event_report,
+    encode_response,
+)
 from medqueue.doors.dimse.command import decode_request as decode_command
+from medqueue.doors.dimse.commitment import CommitmentService
 from medqueue.doors.dimse.counters import Counters
 from medqueue.doors.dimse.fragments import AbortReceived, FragmentReader, ReleaseRequested
 from medqueue.doors.dimse.limits import Limits
@@ -34,7 +41,13 @@ from medqueue.doors.dimse.pdu import (
     encode_release_reply,
 )
 from medqueue.doors.dimse.peers import AllowList
-from medqueue.doors.dimse.presentation import AcceptedContext, PrivateSopClasses, negotiate
+from medqueue.doors.dimse.presentation import (
+    STORAGE_COMMITMENT,
+    AcceptedContext,
+    PrivateSopClasses,
+    negotiate,
+)
+from medqueue.doors.dimse.reporter import Reporter
 from medqueue.doors.dimse.transport import (
     DeadlineError,
     HandshakeError,
@@ -56,6 +69,7 @@ class Host:
     limits: Limits
     tls: ssl.SSLContext | None
     private_sop_classes: PrivateSopClasses
+    reporter: Reporter
     admission: Admission
     counters: Counters
     is_stopping: Callable[[], bool]
@@ -69,6 +83,10 @@ class Association:
         self._address = address
         self._transport = Transport(connection, host.limits, host.tls)
         self._contexts: dict[int, AcceptedContext] = {}
+        self._calling_ae = ""
+        self._longest = 0
+        """Maximum Length Received of the peer; 0 for no limit."""
+        self._reports = 0
         self.is_established = False
         """Whether it is in Sta6; other threads may look."""
 
@@ -115,9 +133,9 @@ class Association:
                 self._transport.send(encode_reject(rejection))
                 return
             self._accept(request)
-            calling_ae, max_length = request.calling_ae, request.max_length
+            self._calling_ae, self._longest = request.calling_ae, request.max_length
             del request  # it may be large, and the association long
-            self._serve(calling_ae, max_length)
+            self._serve()
 
     def _await_request(self) -> AssociateRequest:
         """Sta2: await A-ASSOCIATE-RQ, with ARTIM running."""
@@ -163,25 +181,25 @@ class Association:
             )
         )
 
-    def _serve(self, calling_ae: str, max_length: int) -> None:
+    def _serve(self) -> None:
         """Sta6: answer messages until the peer is done or the door stops."""
         host = self._host
         reader = FragmentReader(self._transport, host.limits)
-        service = StoreService(host.admission, reader, host.counters, calling_ae)
+        service = StoreService(host.admission, reader, host.counters, self._calling_ae)
         try:
             while reader.wait(host.is_stopping):
-                self._answer(reader, service, max_length)
+                self._answer(reader, service)
         except ReleaseRequested:
             self._transport.send(encode_release_reply())  # AR-2, AR-4
         except ProtocolError as error:
-            host.admission.record_refusal(calling_ae, error)
+            host.admission.record_refusal(self._calling_ae, error)
             raise
         else:
             self._abort(AbortSource.SERVICE_USER, AbortReason.NOT_SPECIFIED, "the door stops")
         finally:
             service.log()
 
-    def _answer(self, reader: FragmentReader, service: StoreService, max_length: int) -> None:
+    def _answer(self, reader: FragmentReader, service: StoreService) -> None:
         """Read one message and answer it."""
         context_id, command_set = reader.read_command()
         context = self._contexts.get(context_id)
@@ -193,9 +211,38 @@ class Association:
         request = decode_command(command_set)
         if request.field == Field.C_CANCEL_RQ:
             return  # of an operation that is over; it has no response (PS3.7 section 9.3.2.3)
+        if request.field == Field.N_EVENT_REPORT_RSP:
+            if request.has_data_set:
+                reader.read_data_set(context.id, len)
+            return  # the peer has heard our report; should it have failed it asks again
+        if request.field == Field.N_ACTION_RQ and context.abstract_syntax == STORAGE_COMMITMENT:
+            self._commit(reader, request, context)
+            return
         status, comment = self._perform(reader, service, request, context)
         response = encode_response(request, status, comment)
-        self._transport.send(encode_p_data(context_id, response, max_length))
+        self._transport.send(encode_p_data(context_id, response, self._longest))
+
+    def _commit(self, reader: FragmentReader, request: Request, context: AcceptedContext) -> None:
+        """Answer a request for storage commitment, and report at once (PS3.4 section J.3)."""
+        (status, comment), report = CommitmentService(self._host.admission, reader).act(
+            request, context
+        )
+        longest = self._longest
+        answer = encode_p_data(context.id, encode_response(request, status, comment), longest)
+        if report is None:
+            self._transport.send(answer)
+        elif self._host.reporter.knows(self._calling_ae):
+            self._transport.send(answer)
+            self._host.reporter.send(self._calling_ae, report)
+        else:
+            self._reports += 1
+            event = encode_event_report(request, self._reports, report.event_type)
+            data_set = report.encode(context.transfer_syntax)
+            self._transport.send(
+                answer
+                + encode_p_data(context.id, event, longest)
+                + encode_p_data(context.id, data_set, longest, is_command=False)
+            )
 
     def _perform(
         self,
@@ -210,7 +257,7 @@ class Association:
             reader.read_data_set(context.id, len)
         if request.field == Field.C_ECHO_RQ:
             return Status.SUCCESS, ""
-        return Status.UNRECOGNIZED_OPERATION, "only C-STORE and C-ECHO are served"
+        return Status.UNRECOGNIZED_OPERATION, "this operation is not served"
 
     def _abort(self, source: AbortSource, reason: AbortReason, detail: str) -> None:
         """AA-1 or AA-8: send A-ABORT; Sta13 follows.

@@ -4,7 +4,7 @@ from medqueue.doors.admission import Admission, InstanceRequest
 from medqueue.doors.dimse.command import PRIORITY_HIGH, Request, Status
 from medqueue.doors.dimse.counters import Counters
 from medqueue.doors.dimse.fragments import FragmentReader
-from medqueue.doors.dimse.presentation import AcceptedContext
+from medqueue.doors.dimse.presentation import SERVICES, AcceptedContext
 from medqueue.errors import IdentityError, OutOfResourcesError, RefusedInputError
 from medqueue.logs import get_logger
 
@@ -80,7 +80,8 @@ class StoreService:
         return Status.SUCCESS, ""
 
     def _require_negotiated(self, request: Request, context: AcceptedContext) -> None:
-        if request.sop_class_uid != context.abstract_syntax:
+        is_service = context.abstract_syntax in SERVICES
+        if is_service or request.sop_class_uid != context.abstract_syntax:
             error = UnsupportedSopClassError("SOP Class is not that of the presentation context")
             self._admission.record_refusal(self._calling_ae, error)
             raise error

@@ -26,7 +26,10 @@ class Field(IntEnum):
 
     C_STORE_RQ = 0x0001
     C_ECHO_RQ = 0x0030
+    N_EVENT_REPORT_RQ = 0x0100
+    N_ACTION_RQ = 0x0130
     C_CANCEL_RQ = 0x0FFF
+    N_EVENT_REPORT_RSP = 0x8100
 
 
 class Status(IntEnum):
@@ -34,8 +37,12 @@ class Status(IntEnum):
 
     SUCCESS = 0x0000
     PROCESSING_FAILURE = 0x0110
+    NO_SUCH_INSTANCE = 0x0112
+    INVALID_ARGUMENT = 0x0115
     SOP_CLASS_NOT_SUPPORTED = 0x0122
+    NO_SUCH_ACTION = 0x0123
     UNRECOGNIZED_OPERATION = 0x0211
+    RESOURCE_LIMITATION = 0x0213
     OUT_OF_RESOURCES = 0xA700
     DATA_SET_DOES_NOT_MATCH_SOP_CLASS = 0xA900
     CANNOT_UNDERSTAND = 0xC000
@@ -46,6 +53,7 @@ class _Element(IntEnum):
 
     GROUP_LENGTH = 0x0000
     AFFECTED_SOP_CLASS_UID = 0x0002
+    REQUESTED_SOP_CLASS_UID = 0x0003
     COMMAND_FIELD = 0x0100
     MESSAGE_ID = 0x0110
     MESSAGE_ID_BEING_RESPONDED_TO = 0x0120
@@ -54,6 +62,9 @@ class _Element(IntEnum):
     STATUS = 0x0900
     ERROR_COMMENT = 0x0902
     AFFECTED_SOP_INSTANCE_UID = 0x1000
+    REQUESTED_SOP_INSTANCE_UID = 0x1001
+    EVENT_TYPE_ID = 0x1002
+    ACTION_TYPE_ID = 0x1008
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,30 +78,40 @@ class Request:
     sop_class_uid: str
     sop_instance_uid: str
     """Empty where the request has none; not yet checked to be a UID."""
+    action_type: int = 0
+    """Action Type ID of an N-ACTION-RQ."""
 
 
 def decode_request(command_set: bytes) -> Request:
     """Decode a command set: Implicit VR Little Endian, always (PS3.7 section 6.3.1).
 
     Raises:
-        ProtocolError: it is no command set, or that of a response.
+        ProtocolError: it is no command set, or that of a response to what we never ask.
     """
     elements = _decode_elements(command_set)
     field = _unsigned(elements, _Element.COMMAND_FIELD)
-    if field & _RESPONSE:
+    if field & _RESPONSE and field != Field.N_EVENT_REPORT_RSP:
         raise _invalid("a response came where only requests can")
     if field == Field.C_CANCEL_RQ:
         return Request(
             field, 0, has_data_set=False, priority=0, sop_class_uid="", sop_instance_uid=""
         )
     priority = elements.get(_Element.PRIORITY, b"")
+    is_action = field == Field.N_ACTION_RQ
+    sop_class, sop_instance = (
+        (_Element.REQUESTED_SOP_CLASS_UID, _Element.REQUESTED_SOP_INSTANCE_UID)
+        if is_action
+        else (_Element.AFFECTED_SOP_CLASS_UID, _Element.AFFECTED_SOP_INSTANCE_UID)
+    )
+    id_of = _Element.MESSAGE_ID_BEING_RESPONDED_TO if field & _RESPONSE else _Element.MESSAGE_ID
     return Request(
         field=field,
-        message_id=_unsigned(elements, _Element.MESSAGE_ID),
+        message_id=_unsigned(elements, id_of),
         has_data_set=_unsigned(elements, _Element.COMMAND_DATA_SET_TYPE) != NO_DATA_SET,
         priority=int.from_bytes(priority[:2], "little"),
-        sop_class_uid=_text(elements, _Element.AFFECTED_SOP_CLASS_UID),
-        sop_instance_uid=_text(elements, _Element.AFFECTED_SOP_INSTANCE_UID),
+        sop_class_uid=_text(elements, sop_class),
+        sop_instance_uid=_text(elements, sop_instance),
+        action_type=_unsigned(elements, _Element.ACTION_TYPE_ID) if is_action else 0,
     )
 
 
@@ -112,9 +133,29 @@ def encode_response(request: Request, status: Status, comment: str = "") -> byte
         elements[_Element.AFFECTED_SOP_CLASS_UID] = _even(request.sop_class_uid, b"\x00")
     if is_uid(request.sop_instance_uid):
         elements[_Element.AFFECTED_SOP_INSTANCE_UID] = _even(request.sop_instance_uid, b"\x00")
+    if request.field == Field.N_ACTION_RQ:
+        elements[_Element.ACTION_TYPE_ID] = _short(request.action_type)
     if comment:
         plain = comment.encode("ascii", "replace").decode().replace("\\", "/")
         elements[_Element.ERROR_COMMENT] = _even(plain[:_COMMENT_LONGEST], b" ")
+    return _encode_elements(elements)
+
+
+def encode_event_report(request: Request, message_id: int, event_type: int) -> bytes:
+    """Encode an N-EVENT-REPORT-RQ about what an N-ACTION-RQ asked for (PS3.7 section 10.3.1)."""
+    return _encode_elements(
+        {
+            _Element.AFFECTED_SOP_CLASS_UID: _even(request.sop_class_uid, b"\x00"),
+            _Element.COMMAND_FIELD: _short(Field.N_EVENT_REPORT_RQ),
+            _Element.MESSAGE_ID: _short(message_id),
+            _Element.COMMAND_DATA_SET_TYPE: _short(NO_DATA_SET - 1),
+            _Element.AFFECTED_SOP_INSTANCE_UID: _even(request.sop_instance_uid, b"\x00"),
+            _Element.EVENT_TYPE_ID: _short(event_type),
+        }
+    )
+
+
+def _encode_elements(elements: dict[int, bytes]) -> bytes:
     body = b"".join(_encode_element(number, elements[number]) for number in sorted(elements))
     return _encode_element(_Element.GROUP_LENGTH, struct.pack("<L", len(body))) + body
 

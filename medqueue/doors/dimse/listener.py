@@ -13,6 +13,7 @@ from medqueue.doors.dimse.counters import Counters
 from medqueue.doors.dimse.limits import Limits
 from medqueue.doors.dimse.peers import read_allow_list
 from medqueue.doors.dimse.presentation import read_private_sop_classes
+from medqueue.doors.dimse.reporter import Reporter
 from medqueue.doors.dimse.tls import read_tls
 from medqueue.logs import get_logger
 from medqueue.settings import Settings
@@ -65,6 +66,7 @@ class DimseDoor:
             limits=self._limits,
             tls=read_tls(settings),
             private_sop_classes=read_private_sop_classes(settings),
+            reporter=Reporter(settings),
             admission=admission,
             counters=self.counters,
             is_stopping=self._stopping.is_set,
@@ -112,6 +114,7 @@ class DimseDoor:
             association.cut()
         for thread in late.values():
             thread.join(_CUT_SECONDS)
+        self._host.reporter.stop()
         self._admission.close_berths()
         _logger.info("dimse-stopped", cut=len(late))
 

@@ -119,19 +119,22 @@ def encode(kind: PduType, content: bytes) -> bytes:
     return _HEADER.pack(kind, len(content)) + content
 
 
-def encode_p_data(context_id: int, command: bytes, longest: int) -> bytes:
-    """Encode a command set as P-DATA-TF PDUs that are no longer than the peer takes.
+def encode_p_data(
+    context_id: int, content: bytes, longest: int, *, is_command: bool = True
+) -> bytes:
+    """Encode a command set or a data set as P-DATA-TF PDUs that are no longer than the peer takes.
 
     Args:
         context_id: the presentation context of the message.
-        command: the command set.
+        content: the command set or data set.
         longest: Maximum Length Received of the peer; 0 for no limit (PS3.8 section D.1).
+        is_command: which of the two it is.
     """
-    room = longest - PDV_HEADER_LENGTH if longest else len(command)
+    room = longest - PDV_HEADER_LENGTH if longest else len(content)
     pdus = []
-    for start in range(0, len(command), room):
-        fragment = command[start : start + room]
-        control = _COMMAND | (_LAST if start + room >= len(command) else 0)
+    for start in range(0, len(content), room):
+        fragment = content[start : start + room]
+        control = is_command * _COMMAND | (_LAST if start + room >= len(content) else 0)
         header = _PDV_HEADER.pack(len(fragment) + 2, context_id, control)
         pdus.append(encode(PduType.P_DATA_TF, header + fragment))
     return b"".join(pdus)

@@ -13,7 +13,14 @@ from schemas.identifiers import is_uid
 VERIFICATION = "1.2.840.10008.1.1"
 """Verification SOP Class (PS3.4 annex A)."""
 
-_SERVICES = frozenset({VERIFICATION})
+STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
+"""Storage Commitment Push Model SOP Class (PS3.4 annex J)."""
+
+SERVICES = frozenset({VERIFICATION, STORAGE_COMMITMENT})
+"""Classes of which there are no objects to store."""
+
+_UNCOMPRESSED = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"})
+"""Implicit and Explicit VR Little Endian: of data sets that we read and write ourselves."""
 
 _STANDARD_ROOT = "1.2.840.10008."
 """Below it lies everything that the standard itself defines (PS3.5 section 9.1)."""
@@ -118,11 +125,12 @@ def negotiate(
 
 def _answer(context: ProposedContext, private: PrivateSopClasses) -> ContextAnswer:
     uid = context.abstract_syntax
-    if not (uid in _SERVICES or is_storage(uid) or private.take(uid)):
+    if not (uid in SERVICES or is_storage(uid) or private.take(uid)):
         result = ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED
         return ContextAnswer(context.id, result, context.transfer_syntaxes[0])
+    taken = _UNCOMPRESSED if uid == STORAGE_COMMITMENT else TRANSFER_SYNTAXES
     for transfer_syntax in context.transfer_syntaxes:
-        if transfer_syntax in TRANSFER_SYNTAXES:
+        if transfer_syntax in taken:
             return ContextAnswer(context.id, ContextResult.ACCEPTANCE, transfer_syntax)
     result = ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED
     return ContextAnswer(context.id, result, context.transfer_syntaxes[0])
