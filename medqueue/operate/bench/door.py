@@ -2,6 +2,9 @@
 
 Durability differs, and the rows say so: ours and Orthanc (SyncStorageArea, its default) answer
 when the object is on disk and indexed; storescp writes files and neither syncs nor indexes.
+
+Beside the rate stands the processor time of the receiver: unlike the rate it hardly depends on what
+else the machine does, or on its disk.
 """
 
 import json
@@ -11,11 +14,12 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
@@ -33,6 +37,8 @@ _ROUNDS = 3
 """Every case runs so often, the receivers in turn; medians are reported."""
 
 _START_SECONDS = 30.0
+_TICK_SECONDS = 0.01
+"""The system counts processor time in these."""
 _PROGRAM_FOLDERS = "/usr/bin:/usr/sbin:/usr/local/bin:/opt/homebrew/bin"
 """Not PATH: pynetdicom installs scripts with the names of dcmtk's programs."""
 
@@ -50,6 +56,7 @@ _CASES = (
     _Case("CT 0.5 MB", 160, 524_288, 1, nodelay=True),
     _Case("CT 0.5 MB", 160, 524_288, 4, nodelay=True),
     _Case("DX 10 MB", 12, 10_485_760, 1, nodelay=True),
+    _Case("20 KB", 400, 20_000, 1, nodelay=True),
     _Case("20 KB", 400, 20_000, 4, nodelay=True),
     _Case("20 KB", 400, 20_000, 16, nodelay=True),
     _Case("20 KB, stock sender", 200, 20_000, 1, nodelay=False),
@@ -61,6 +68,16 @@ class _Receiver:
     name: str
     ae_title: str
     port: int
+    pid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """What one run took."""
+
+    seconds: float
+    cpu_seconds: float
+    """Of the receiver and its children."""
 
 
 def run() -> list[Row]:
@@ -82,18 +99,23 @@ def run() -> list[Row]:
         peers = stack.enter_context(_peers(folder, environment))
         for number, case in enumerate(_CASES):
             files = _write_files(folder / f"case-{number}", case)
-            seconds = {
-                receiver: statistics.median(times)
-                for receiver, times in _measure(
-                    storescu, [ours, *peers], case, files, environment
-                ).items()
-            }
-            rows.extend(_rows(case, seconds, ours))
+            costs = _measure(storescu, [ours, *peers], case, files, environment)
+            rows.extend(_rows(case, costs, ours))
             shutil.rmtree(folder / f"case-{number}")
     return rows
 
 
-def _rows(case: _Case, seconds: dict[_Receiver, float], ours: _Receiver) -> Iterator[Row]:
+def _rows(
+    case: _Case, costs: Mapping[_Receiver, Sequence[_Cost]], ours: _Receiver
+) -> Iterator[Row]:
+    seconds = {
+        receiver: statistics.median(cost.seconds for cost in each)
+        for receiver, each in costs.items()
+    }
+    cpu = {
+        receiver: statistics.median(cost.cpu_seconds for cost in each)
+        for receiver, each in costs.items()
+    }
     plural = "s" if case.associations > 1 else ""
     name = f"{case.name}, {case.associations} association{plural}"
     rate = round(case.objects / seconds[ours], 1)
@@ -102,6 +124,11 @@ def _rows(case: _Case, seconds: dict[_Receiver, float], ours: _Receiver) -> Iter
         if receiver is not ours:
             ratio = round(taken / seconds[ours], 2)
             yield Row(name, rate, "objects/s", ratio, receiver.name)
+    spent = round(cpu[ours] / case.objects * 1000, 2)
+    for receiver, taken in cpu.items():
+        if receiver is not ours:
+            ratio = round(taken / max(cpu[ours], _TICK_SECONDS), 2)
+            yield Row(name, spent, "ms CPU an object", ratio, receiver.name)
 
 
 def _measure(
@@ -110,12 +137,12 @@ def _measure(
     case: _Case,
     files: list[Path],
     environment: Mapping[str, str],
-) -> dict[_Receiver, list[float]]:
-    times: dict[_Receiver, list[float]] = {receiver: [] for receiver in receivers}
+) -> dict[_Receiver, list[_Cost]]:
+    costs: dict[_Receiver, list[_Cost]] = {receiver: [] for receiver in receivers}
     sender_environment = dict(environment) | ({"TCP_NODELAY": "1"} if case.nodelay else {})
     for _ in range(_ROUNDS):
         for receiver in receivers:
-            started = time.monotonic()
+            started, cpu_before = time.monotonic(), _cpu_seconds(receiver)
             # Every run sends new instances: a duplicate would be less work.
             senders = [
                 subprocess.Popen(
@@ -130,8 +157,14 @@ def _measure(
             codes = [sender.wait() for sender in senders]
             if any(codes):
                 raise UnavailableError(f"{receiver.name} refused objects of {case.name}")
-            times[receiver].append(time.monotonic() - started)
-    return times
+            taken = time.monotonic() - started
+            costs[receiver].append(_Cost(taken, _cpu_seconds(receiver) - cpu_before))
+    return costs
+
+
+def _cpu_seconds(receiver: _Receiver) -> float:
+    times = psutil.Process(receiver.pid).cpu_times()
+    return float(times.user + times.system + times.children_user + times.children_system)
 
 
 @contextmanager
@@ -140,8 +173,8 @@ def _our_door(settings: Settings, environment: Mapping[str, str]) -> Iterator[_R
     schema.upgrade(ledger)
     ledger.close()
     receiver = _Receiver("medqueue", settings.ae_title, settings.dimse_port)
-    with _running([str(console_script()), "serve", "door"], environment, receiver):
-        yield receiver
+    with _running([str(console_script()), "serve", "door"], environment, receiver) as started:
+        yield started
 
 
 @contextmanager
@@ -154,14 +187,14 @@ def _peers(folder: Path, environment: Mapping[str, str]) -> Iterator[list[_Recei
         if orthanc := _program("Orthanc"):
             receiver = _Receiver("Orthanc, synchronous", "ORTHANC", orthanc_port)
             configuration = _orthanc_configuration(folder, orthanc_port)
-            stack.enter_context(_running([orthanc, str(configuration)], nodelay, receiver))
-            receivers.append(receiver)
+            command = [orthanc, str(configuration)]
+            receivers.append(stack.enter_context(_running(command, nodelay, receiver)))
         if storescp := _program("storescp"):
             receiver = _Receiver("dcmtk storescp, no sync, no index", "STORESCP", storescp_port)
             (folder / "storescp").mkdir()
             command = [storescp, "--fork", "+xa", "-od", str(folder / "storescp")]
-            stack.enter_context(_running([*command, str(storescp_port)], nodelay, receiver))
-            receivers.append(receiver)
+            command.append(str(storescp_port))
+            receivers.append(stack.enter_context(_running(command, nodelay, receiver)))
         yield receivers
 
 
@@ -190,13 +223,13 @@ def _orthanc_configuration(folder: Path, port: int) -> Path:
 @contextmanager
 def _running(
     command: list[str], environment: Mapping[str, str], receiver: _Receiver
-) -> Iterator[None]:
+) -> Iterator[_Receiver]:
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         _await_listener(process, receiver)
-        yield
+        yield replace(receiver, pid=process.pid)
     finally:
         process.terminate()
         process.wait()
