@@ -19,8 +19,10 @@ from schemas.work import TASK_NAMES, WorkToPublish
 
 _logger = get_logger(__name__)
 
-_BATCH = 500
-"""Messages a round. More would make urgent work wait for the round to end."""
+_BATCH = 100
+"""Messages a round. More would make urgent work wait for the round to end: a message is 1 ms."""
+_LOST_BATCH = 500
+"""Lost messages sent again a sweep, for each queue."""
 _STUDIES = 25
 """Studies completed a round. More, and the work on the first waits until the last is complete."""
 _LONGEST_WAIT_SECONDS = 0.5
@@ -48,6 +50,7 @@ class Relay:
         self._settings = settings
         self._clock = clock
         self._next_sweep = 0.0
+        self._is_behind = False
 
     def run(self, stop: threading.Event) -> None:
         """Relay until told to stop. An error of database or broker is logged and outlived."""
@@ -70,7 +73,9 @@ class Relay:
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + _SWEEP_SECONDS
             self._sweep()
-        self._publish(dispatch.take_unpublished(self._ledger, limit=_BATCH, now=self._clock()))
+        due = dispatch.take_unpublished(self._ledger, limit=_BATCH, now=self._clock())
+        self._is_behind = len(due) == _BATCH
+        self._publish(due)
 
     def _complete_studies(self) -> None:
         quiet_seconds = self._settings.study_quiet_seconds
@@ -116,7 +121,7 @@ class Relay:
         """
         for (stage, priority), count in dispatch.waiting(self._ledger, now=self._clock()).items():
             queue = queue_name(stage, priority)
-            missing = min(count - depths[queue], _BATCH)
+            missing = min(count - depths[queue], _LOST_BATCH)
             if missing > 0:
                 silent = dispatch.take_silent(
                     self._ledger, stage=stage, priority=priority, limit=missing, now=self._clock()
@@ -146,6 +151,8 @@ class Relay:
                 _logger.info("published", works=[work.id for work in due[:published]])
 
     def _pause(self) -> float:
+        if self._is_behind:
+            return 0.0
         until_quiet = completeness.seconds_until_next(
             self._ledger, quiet_seconds=self._settings.study_quiet_seconds, now=self._clock()
         )
