@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from builders import work_rows
 from chaos.rig import Rig, running_rig, seconds_until
 from medqueue.ledger.engine import Ledger
 from schemas.result import ResultStatus
@@ -20,6 +21,8 @@ pytestmark = pytest.mark.chaos
 LEASE = 2.0
 WAITING = 500
 URGENT = 5
+NOISE_SECONDS = 0.2
+"""Neighbours on a busy machine take so much; the whole backlog would take seconds."""
 
 
 def test_work_of_a_killed_process_group_is_in_hand_again_within_the_lease_and_five_seconds(
@@ -77,10 +80,12 @@ def test_urgent_work_before_five_hundred_waits_at_most_three_times_as_long_as_al
     with running_rig(sqlite_ledger, own_broker, tmp_path) as rig:
         idle = statistics.median(delay(rig, number) for number in range(URGENT))
         routine = rig.submit(*(f"No pneumothorax {number}." for number in range(WAITING)))
+        wait_until(lambda: not work_rows(rig.ledger, publications=0))
         busy = statistics.median(delay(rig, number) for number in range(URGENT))
 
         assert not all(rig.results_of(report) for report in routine[-10:]), "still a backlog"
-        assert busy <= 3 * idle, f"{busy:.3f} s with a backlog, {idle:.3f} s without"
+        limit = max(3 * idle, NOISE_SECONDS)
+        assert busy <= limit, f"{busy:.3f} s with a backlog, {idle:.3f} s without"
 
 
 def delay(rig: Rig, number: int) -> float:
