@@ -114,6 +114,7 @@ class Admission:
             OutOfResourcesError: not now; the sender should try again.
             RefusedInputError: never; its `code` says why, and the refusal is on record.
         """
+        incoming.require_written()
         try:
             header = read_header(
                 incoming.read_again(), request.transfer_syntax_uid, urgent=request.urgent

@@ -154,6 +154,15 @@ class IncomingInstance:
                 self._check_space()
             self._write(piece)
 
+    def require_written(self) -> None:
+        """Tell a disk that has refused from a sender that has sent too little.
+
+        Raises:
+            OutOfResourcesError: the disk has refused; not all is there.
+        """
+        if self._failure is not None:
+            raise self._failure
+
     def read_again(self) -> io.BufferedReader:
         """Return a reader of the data set from its begin; good until the next call here."""
         self._file.seek(self._begin)
@@ -165,8 +174,7 @@ class IncomingInstance:
         Raises:
             OutOfResourcesError: the disk has refused.
         """
-        if self._failure is not None:
-            raise self._failure
+        self.require_written()
         try:
             path = self._give_name() if self._berth is None else self._berth.path
             _sync_data(self._file.fileno())

@@ -9,6 +9,7 @@ import pytest
 
 from builders import work_rows
 from chest_images import a_picture, a_uid, an_image
+from medqueue.operate.ports import accepts_connections
 from schemas.work import Stage, WorkState
 from waiting import wait_until
 from whole_system import ROLES, System, running_up, statuses
@@ -52,7 +53,10 @@ def wait_for_victim(system: System, role: str, *, other_than: int = 0) -> psutil
 
 @pytest.mark.parametrize("role", [*ROLES, CHILD])
 def test_the_result_arrives_once(fragile: System, tmp_path: Path, role: str) -> None:
-    wait_for_victim(fragile, "door")
+    # What the case before has killed must listen again.
+    wait_until(
+        lambda: accepts_connections(fragile.settings, fragile.settings.dimse_port), WITHIN_SECONDS
+    )
     wait_until(lambda: fragile.process_of("worker-cpu"), WITHIN_SECONDS)
     study, series = a_uid(), a_uid()
     # Large enough to be in hand for a while.

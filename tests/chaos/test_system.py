@@ -57,10 +57,6 @@ def a_full_disk(system: System, role: str) -> Iterator[None]:
 
 
 @only_linux
-@pytest.mark.xfail(
-    reason="the header is read back before the failed write is told: 0xC000, never again",
-    strict=False,  # known and reported; whoever mends it takes this mark away
-)
 def test_a_modality_is_asked_to_come_again_while_the_disk_is_full(
     system: System, files: list[Path]
 ) -> None:
