@@ -159,7 +159,7 @@ class System:
         family = self.family()
         self.process.terminate()
         assert self.process.wait(STOP_SECONDS) == 0
-        _, left = psutil.wait_procs(family, timeout=1)
+        _, left = psutil.wait_procs(family, timeout=10)
         assert left == [], "processes were left behind"
 
 
