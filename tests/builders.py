@@ -111,12 +111,10 @@ def receive(
 def complete(ledger: Ledger, *, at: float = 10) -> int:
     """Complete every study that is quiet; return how many there were."""
     quiet = completeness.quiet_studies(ledger, quiet_seconds=QUIET, now=after(at))
-    return sum(
-        completeness.complete_study(
-            ledger, study, quiet_seconds=QUIET, max_attempts=ATTEMPTS, now=after(at)
-        )
-        for study in quiet
+    completed = completeness.complete_studies(
+        ledger, quiet, quiet_seconds=QUIET, max_attempts=ATTEMPTS, now=after(at)
     )
+    return len(completed)
 
 
 def submit(

@@ -49,16 +49,6 @@ def complete_studies(
     return completed
 
 
-def complete_study(
-    ledger: Ledger, study_id: str, *, quiet_seconds: float, max_attempts: int, now: datetime
-) -> bool:
-    """Complete one study as `complete_studies` does; tell whether it was still quiet."""
-    completed = complete_studies(
-        ledger, [study_id], quiet_seconds=quiet_seconds, max_attempts=max_attempts, now=now
-    )
-    return bool(completed)
-
-
 def seconds_until_next(ledger: Ledger, *, quiet_seconds: float, now: datetime) -> float | None:
     """Return how long until the next open study may be complete, or None if none is open."""
     with ledger.read() as connection:

@@ -67,11 +67,11 @@ def test_an_instance_that_comes_in_between_keeps_the_study_open(ledger: Ledger) 
     (study,) = completeness.quiet_studies(ledger, quiet_seconds=QUIET, now=after(QUIET))
     receive(ledger, a_header(instance=2), at=QUIET)
 
-    closed = completeness.complete_study(
-        ledger, study, quiet_seconds=QUIET, max_attempts=ATTEMPTS, now=after(QUIET)
+    closed = completeness.complete_studies(
+        ledger, [study], quiet_seconds=QUIET, max_attempts=ATTEMPTS, now=after(QUIET)
     )
 
-    assert not closed
+    assert closed == []
     assert study_row(ledger).state == StudyState.RECEIVING
 
 
