@@ -52,8 +52,7 @@ def perform(
         )
         if claim is None:
             return None
-        with process.ledger.read() as connection:
-            manifest = models.find(connection, claim.model_name, claim.model_version)
+        manifest = _manifest(process.ledger, claim.model_name, claim.model_version)
         return _attempt(process, claim, manifest, do)
     except LeaseLostError:
         _logger.warning("late-result-discarded", work=work_id)
