@@ -20,6 +20,7 @@ def _ae_title(_context: click.Context, parameter: click.Parameter, title: str | 
     if title is None:
         return None
     title = title.strip()
+    # VR AE: at most 16 characters, none of them a backslash (PS3.5 section 6.2).
     if 0 < len(title) <= 16 and title.isascii() and title.isprintable() and "\\" not in title:  # noqa: PLR2004
         return title
     raise click.BadParameter(

@@ -218,6 +218,7 @@ class Admission:
                     detail=error.detail,
                 )
         except DBAPIError as failure:
+            # Without its traceback: an SQL error quotes rows.
             _logger.error("refusal-not-recorded", error=type(failure).__name__)  # noqa: TRY400
 
     def _commit(self, record: Callable[[Connection], T]) -> T:
