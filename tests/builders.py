@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, func, select
 
-from medqueue.ledger import completeness, dispatch, intake, models, work
+from medqueue.ledger import completeness, dispatch, intake, models, report_intake, work
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.tables import results, studies
 from medqueue.ledger.tables import work as work_table
@@ -127,7 +127,7 @@ def submit(
 ) -> str:
     """Record a report text and return its id."""
     with ledger.write() as connection:
-        return intake.record_report(
+        return report_intake.record_report(
             connection,
             ReportSubmission(text=text, **fields),
             source="http",

@@ -12,7 +12,7 @@ from medqueue.doors.backlog import Backlog
 from medqueue.doors.group_commit import GroupCommit
 from medqueue.doors.header import part10_header, read_header
 from medqueue.errors import IdentityError, OutOfResourcesError, RefusedInputError
-from medqueue.ledger import audit, holdings, intake
+from medqueue.ledger import audit, holdings, intake, report_intake
 from medqueue.ledger.engine import Ledger
 from medqueue.logs import get_logger
 from medqueue.storage.instances import IncomingInstance, InstanceStore
@@ -187,7 +187,7 @@ class Admission:
         self._require_room()
 
         def record(connection: Connection) -> str:
-            return intake.record_report(
+            return report_intake.record_report(
                 connection,
                 submission,
                 source=source,

@@ -16,7 +16,7 @@ from sqlalchemy import Row
 from builders import result_rows, work_rows
 from medqueue.broker.app import create_app
 from medqueue.broker.relay import Relay
-from medqueue.ledger import intake
+from medqueue.ledger import report_intake
 from medqueue.ledger.engine import Ledger
 from medqueue.operate import registration
 from medqueue.operate.system import child_environment
@@ -43,7 +43,7 @@ class Rig:
         """Record texts in one transaction; return the ids of the reports."""
         with self.ledger.write() as connection:
             return [
-                intake.record_report(
+                report_intake.record_report(
                     connection,
                     ReportSubmission(text=text, language="en", urgent=urgent),
                     source="http",

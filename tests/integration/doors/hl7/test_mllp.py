@@ -14,7 +14,7 @@ from hl7_sender import CR, FS, VT, OpenADoor, OpenDoor, Sender, a_message, an_ob
 from medqueue.doors.admission import Admission
 from medqueue.doors.hl7.listener import Hl7Door
 from medqueue.errors import ConfigurationError
-from medqueue.ledger import intake
+from medqueue.ledger import report_intake
 from medqueue.ledger.engine import Ledger
 from medqueue.settings import Settings
 from medqueue.storage.instances import InstanceStore
@@ -194,7 +194,7 @@ def test_when_the_ledger_is_away_the_sender_shall_try_again(
 
     with Sender(a_door.port) as sender:
         with monkeypatch.context() as patch:
-            patch.setattr(intake, "record_report", fail)
+            patch.setattr(report_intake, "record_report", fail)
             assert sender.ask(a_message()).code == "AE"
         assert sender.ask(a_message()).code == "AA"
 
@@ -207,7 +207,7 @@ def test_a_fault_of_ours_stays_with_its_message(
 
     with Sender(a_door.port) as sender:
         with monkeypatch.context() as patch:
-            patch.setattr(intake, "record_report", fail)
+            patch.setattr(report_intake, "record_report", fail)
             answer = sender.ask(a_message())
         assert (answer.code, answer.error_code) == ("AE", "internal")
         assert "Zacharias" not in answer.content
