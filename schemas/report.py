@@ -1,5 +1,6 @@
 """A report text as it comes through a door."""
 
+import re
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
@@ -8,6 +9,8 @@ from schemas.identifiers import Uid
 
 MAX_TEXT_CHARACTERS = 200_000
 """Far above any radiology report; below what could hurt a worker."""
+
+_HAN = re.compile("[\u3400-\u9fff]")
 
 ShortText = Annotated[
     str,
@@ -51,6 +54,5 @@ def guess_language(text: str) -> str:
 
     A Chinese report holds Latin abbreviations and numbers; an English one holds no Han.
     """
-    letters = [character for character in text if character.isalpha()]
-    han = sum("\u3400" <= character <= "\u9fff" for character in letters)
-    return "zh" if letters and han * 5 >= len(letters) else "en"
+    han = 0 if text.isascii() else len(_HAN.findall(text))
+    return "zh" if han and han * 5 >= sum(map(str.isalpha, text)) else "en"

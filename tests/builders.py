@@ -9,6 +9,7 @@ from sqlalchemy import Row, func, select
 
 from medqueue.ledger import completeness, dispatch, intake, models, report_intake, work
 from medqueue.ledger.engine import Ledger
+from medqueue.ledger.report_intake import ReceivedReport
 from medqueue.ledger.tables import results, studies
 from medqueue.ledger.tables import work as work_table
 from schemas.manifest import Accepts, Engine, ImagePreparation, Manifest
@@ -127,14 +128,10 @@ def submit(
 ) -> str:
     """Record a report text and return its id."""
     with ledger.write() as connection:
-        return report_intake.record_report(
-            connection,
-            ReportSubmission(text=text, **fields),
-            source="http",
-            idempotency_key=key,
-            max_attempts=ATTEMPTS,
-            now=after(at),
-        )
+        received = ReceivedReport(ReportSubmission(text=text, **fields), "http", key)
+        return report_intake.record_reports(
+            connection, [received], max_attempts=ATTEMPTS, now=after(at)
+        )[0]
 
 
 def a_due_report(ledger: Ledger, **fields: Any) -> str:

@@ -9,19 +9,21 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from medqueue.doors.backlog import Backlog
-from medqueue.doors.group_commit import GroupCommit
+from medqueue.doors.group_commit import GroupCommit, Record
 from medqueue.doors.header import part10_header, read_header
 from medqueue.errors import IdentityError, OutOfResourcesError, RefusedInputError
 from medqueue.ledger import audit, holdings, intake, report_intake
 from medqueue.ledger.engine import Ledger
+from medqueue.ledger.report_intake import ReceivedReport
 from medqueue.logs import get_logger
 from medqueue.storage.instances import IncomingInstance, InstanceStore
 from schemas.identifiers import is_uid
 from schemas.report import ReportSubmission
-from schemas.study import Disposition
+from schemas.study import Disposition, InstanceHeader, StoredInstance
 
 _logger = get_logger(__name__)
 
+R = TypeVar("R")
 T = TypeVar("T")
 Clock = Callable[[], datetime]
 
@@ -52,6 +54,15 @@ class Held:
     sop_class_uids: frozenset[str]
     is_whole: bool
     """Every file of it is on disk, in its full length."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An instance whose bytes are durable, and whose record is not yet."""
+
+    header: InstanceHeader
+    stored: StoredInstance
+    calling_ae: str
 
 
 class Admission:
@@ -129,15 +140,10 @@ class Admission:
             self.record_refusal(request.calling_ae, error)
             raise
         stored = incoming.keep()
-
-        def record(connection: Connection) -> Disposition | None:
-            return intake.record_instance(
-                connection, header, stored, calling_ae=request.calling_ae, now=self._clock()
-            )
-
+        kept = _Kept(header, stored, request.calling_ae)
         # When this raises, nobody knows whether the commit went through: the bytes stay, since
         # a file without a record costs disk, and a record without a file costs a study.
-        disposition = self._commit(record)
+        disposition = self._commit(self._record_instances, kept, in_bulk=False)
         if disposition is None:
             self._store.drop(stored)
         return disposition
@@ -185,18 +191,8 @@ class Admission:
             IdempotencyConflictError: the key came before with other content.
         """
         self._require_room()
-
-        def record(connection: Connection) -> str:
-            return report_intake.record_report(
-                connection,
-                submission,
-                source=source,
-                idempotency_key=idempotency_key,
-                max_attempts=self._max_attempts,
-                now=self._clock(),
-            )
-
-        report_id = self._commit(record)
+        received = ReceivedReport(submission, source, idempotency_key)
+        report_id = self._commit(self._record_reports, received, in_bulk=True)
         _logger.info("report-admitted", report=report_id, source=source)
         return report_id
 
@@ -221,13 +217,31 @@ class Admission:
             # Without its traceback: an SQL error quotes rows.
             _logger.error("refusal-not-recorded", error=type(failure).__name__)  # noqa: TRY400
 
-    def _commit(self, record: Callable[[Connection], T]) -> T:
-        """Run one intake transaction, once more if another sender got in between."""
+    def _record_instances(
+        self, connection: Connection, kept: Sequence[_Kept]
+    ) -> list[Disposition | None]:
+        now = self._clock()
+        return [
+            intake.record_instance(
+                connection, one.header, one.stored, calling_ae=one.calling_ae, now=now
+            )
+            for one in kept
+        ]
+
+    def _record_reports(
+        self, connection: Connection, received: Sequence[ReceivedReport]
+    ) -> list[str]:
+        return report_intake.record_reports(
+            connection, received, max_attempts=self._max_attempts, now=self._clock()
+        )
+
+    def _commit(self, record: Record[R, T], received: R, *, in_bulk: bool) -> T:
+        """Record one input durably, once more if another sender got in between."""
         try:
             try:
-                return self._commits.run(record)
+                return self._commits.run(record, received, in_bulk=in_bulk)
             except IntegrityError:
-                return self._commits.run(record)
+                return self._commits.run(record, received, in_bulk=in_bulk)
         except DBAPIError as error:
             raise _unavailable(error) from error
 

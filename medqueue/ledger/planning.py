@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from medqueue import __version__
 from medqueue.ledger import bell, models, results
@@ -20,6 +20,8 @@ from schemas.work import Stage, WorkState
 
 ROUTER = "medqueue-router"
 """Stands as the model in a result that no model gave."""
+
+_INSERT_WORK = insert(work)
 
 
 def plan_study(
@@ -89,8 +91,7 @@ def _plan_series(
         fitting, refusal = fitting_instances(manifest, kept)
         if fitting:
             digest = digest_of(row.sha256 for row in fitting)
-            _add_work(
-                connection,
+            row = _work_row(
                 Stage.PREPARE_SERIES,
                 series_id,
                 digest,
@@ -99,6 +100,8 @@ def _plan_series(
                 max_attempts=max_attempts,
                 now=now,
             )
+            connection.execute(insert_if_new(connection, work, row))
+            bell.ring(connection)
             planned = True
         elif refusal is not None:
             reasons.append(_reason(manifest, refusal))
@@ -112,30 +115,41 @@ def _plan_series(
     )
 
 
-def plan_report(
-    connection: Connection, report: Mapping[str, Any], *, max_attempts: int, now: datetime
+def plan_reports(
+    connection: Connection,
+    new: Sequence[Mapping[str, Any]],
+    *,
+    max_attempts: int,
+    now: datetime,
 ) -> None:
-    """Create the work on one report text, or its `skipped` result when no model reads it."""
+    """Create the work on new report texts, and a `skipped` result where no model reads one."""
     released = models.released(connection, ResultKind.TEXT)
-    fitting, reasons = [], []
-    for manifest in released:
-        refusal = text_refusal(manifest.accepts, language=report["language"])
-        if refusal is None:
-            fitting.append(manifest)
-        else:
-            reasons.append(_reason(manifest, refusal))
-    for manifest in fitting:
-        _add_work(
-            connection,
-            Stage.DIAGNOSE_REPORT,
-            report["id"],
-            report["sha256"],
-            manifest,
-            priority=report["priority"],
-            max_attempts=max_attempts,
-            now=now,
-        )
-    if not fitting:
+    rows, skipped = [], []
+    for report in new:
+        refusals = [
+            (manifest, text_refusal(manifest.accepts, language=report["language"]))
+            for manifest in released
+        ]
+        fitting = [manifest for manifest, refusal in refusals if refusal is None]
+        rows += [
+            _work_row(
+                Stage.DIAGNOSE_REPORT,
+                report["id"],
+                report["sha256"],
+                manifest,
+                priority=report["priority"],
+                max_attempts=max_attempts,
+                now=now,
+            )
+            for manifest in fitting
+        ]
+        if not fitting:
+            reasons = [_reason(manifest, why) for manifest, why in refusals if why is not None]
+            skipped.append((report, reasons))
+    if rows:
+        connection.execute(_INSERT_WORK, rows)
+        bell.ring(connection)
+    for report, reasons in skipped:
         outcome = Outcome(
             status=ResultStatus.SKIPPED, model=_router(released), error=_no_model(reasons)
         )
@@ -182,8 +196,7 @@ def digest_of(digests: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
 
 
-def _add_work(
-    connection: Connection,
+def _work_row(
     stage: Stage,
     subject_id: str,
     digest: str,
@@ -192,8 +205,8 @@ def _add_work(
     priority: int,
     max_attempts: int,
     now: datetime,
-) -> None:
-    row = {
+) -> dict[str, Any]:
+    return {
         "id": new_id(),
         "stage": stage,
         "subject_id": subject_id,
@@ -206,8 +219,6 @@ def _add_work(
         "next_try_at": now,
         "created_at": now,
     }
-    connection.execute(insert_if_new(connection, work, row))
-    bell.ring(connection)
 
 
 _NO_KEPT_INSTANCE = ResultError(

@@ -1,9 +1,12 @@
 """Intake of report texts: the record without which a door may not say 'accepted'."""
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select, tuple_
 
 from medqueue.errors import IdempotencyConflictError
 from medqueue.ledger import planning
@@ -12,61 +15,135 @@ from schemas.identifiers import new_id
 from schemas.report import ReportSubmission, guess_language
 from schemas.work import Priority
 
+_SHOWN = (
+    reports.c.id,
+    reports.c.sha256,
+    reports.c.idempotency_key,
+    reports.c.report_id,
+    reports.c.version,
+    reports.c.patient_id,
+    reports.c.accession_number,
+)
+# Built once: to build them anew for each report took more time than the database does.
+_INSERT = insert(reports)
+_BY_KEY = select(*_SHOWN).where(reports.c.idempotency_key.in_(bindparam("keys", expanding=True)))
+_LATEST = select(*_SHOWN).where(
+    tuple_(reports.c.report_id, reports.c.version).in_(
+        select(reports.c.report_id, func.max(reports.c.version))
+        .where(reports.c.report_id.in_(bindparam("report_ids", expanding=True)))
+        .group_by(reports.c.report_id)
+    )
+)
 
-def record_report(
+
+@dataclass(frozen=True, slots=True)
+class ReceivedReport:
+    """A report text as a door hands it in."""
+
+    submission: ReportSubmission
+    source: str
+    """The kind of door."""
+    idempotency_key: str | None = None
+    """What is the same when the sender sends it again."""
+
+
+def record_reports(
     connection: Connection,
-    submission: ReportSubmission,
+    received: Sequence[ReceivedReport],
     *,
-    source: str,
-    idempotency_key: str | None,
     max_attempts: int,
     now: datetime,
-) -> str:
-    """Record a report text and the work on it; return its id.
+) -> list[str]:
+    """Record report texts and the work on them, in their order; return their ids.
 
     The same report id or idempotency key with the same content is the same report: its id comes
     back and nothing changes. A report id with other content is a correction, the next version.
 
     Raises:
-        IdempotencyConflictError: the idempotency key came before with other content, or the
-            report id on another patient's order.
+        IdempotencyConflictError: an idempotency key came before with other content, or a
+            report id on another patient's order. Nothing of any report is kept then.
     """
-    digest = hashlib.sha256(submission.model_dump_json().encode()).hexdigest()
-    if idempotency_key is not None:
-        same_key = connection.execute(
-            select(reports.c.id, reports.c.sha256).where(
-                reports.c.idempotency_key == idempotency_key
-            )
-        ).one_or_none()
-        if same_key is not None:
-            if same_key.sha256 != digest:
+    known = _Known(connection, received)
+    ids, new = [], []
+    for one in received:
+        digest = hashlib.sha256(one.submission.model_dump_json().encode()).hexdigest()
+        row = known.same(one, digest)
+        if row is None:
+            row = _row(one, digest, version=known.next_version(one.submission), now=now)
+            known.add(row)
+            new.append(row)
+        ids.append(str(row["id"]))
+    if new:
+        connection.execute(_INSERT, new)
+        planning.plan_reports(connection, new, max_attempts=max_attempts, now=now)
+    return ids
+
+
+class _Known:
+    """What is there already of some reports: under their keys, and their latest versions."""
+
+    def __init__(self, connection: Connection, received: Sequence[ReceivedReport]) -> None:
+        self._by_key: dict[str, Any] = {}
+        self._latest: dict[str, Any] = {}
+        keys = [key for one in received if (key := one.idempotency_key) is not None]
+        report_ids = [id_ for one in received if (id_ := one.submission.report_id) is not None]
+        if keys:
+            rows = connection.execute(_BY_KEY, {"keys": keys}).mappings()
+            self._by_key = {row["idempotency_key"]: row for row in rows}
+        if report_ids:
+            rows = connection.execute(_LATEST, {"report_ids": report_ids}).mappings()
+            self._latest = {row["report_id"]: row for row in rows}
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Take in a report that the same transaction writes."""
+        if row["idempotency_key"] is not None:
+            self._by_key[row["idempotency_key"]] = row
+        if row["report_id"] is not None:
+            self._latest[row["report_id"]] = row
+
+    def same(self, one: ReceivedReport, digest: str) -> Any | None:
+        """Return the row of this very report, if it came before.
+
+        Raises:
+            IdempotencyConflictError: its key came before with other content.
+        """
+        row = self._by_key.get(one.idempotency_key or "")
+        if row is not None:
+            if row["sha256"] != digest:
                 raise IdempotencyConflictError(
                     "this Idempotency-Key came before with other content; use a new key"
                 )
-            return str(same_key.id)
-    version = 1
-    if submission.report_id is not None:
-        latest = connection.execute(
-            select(
-                reports.c.id,
-                reports.c.sha256,
-                reports.c.version,
-                reports.c.patient_id,
-                reports.c.accession_number,
+            return row
+        row = self._latest.get(one.submission.report_id or "")
+        return row if row is not None and row["sha256"] == digest else None
+
+    def next_version(self, submission: ReportSubmission) -> int:
+        """Return the number of the version that a report is.
+
+        A correction may name the patient or the order anew, but not both: two systems give out
+        the same report ids.
+
+        Raises:
+            IdempotencyConflictError: the report id came before on another patient's order.
+        """
+        latest = self._latest.get(submission.report_id or "")
+        if latest is None:
+            return 1
+        pairs = (
+            (submission.patient_id, latest["patient_id"]),
+            (submission.accession_number, latest["accession_number"]),
+        )
+        if all(one is not None and other is not None and one != other for one, other in pairs):
+            raise IdempotencyConflictError(
+                "this report id came before on another patient and order; "
+                "give the reports of different systems different ids"
             )
-            .where(reports.c.report_id == submission.report_id)
-            .order_by(reports.c.version.desc())
-            .limit(1)
-        ).one_or_none()
-        if latest is not None:
-            if latest.sha256 == digest:
-                return str(latest.id)
-            _require_same_report(
-                (submission.patient_id, latest.patient_id),
-                (submission.accession_number, latest.accession_number),
-            )
-            version = latest.version + 1
-    row = {
+        return int(latest["version"]) + 1
+
+
+def _row(one: ReceivedReport, digest: str, *, version: int, now: datetime) -> dict[str, Any]:
+    submission = one.submission
+    return {
         "id": new_id(),
         "report_id": submission.report_id,
         "version": version,
@@ -76,23 +153,8 @@ def record_report(
         "language": submission.language or guess_language(submission.text),
         "text": submission.text,
         "sha256": digest,
-        "source": source,
+        "source": one.source,
         "priority": Priority.URGENT if submission.urgent else Priority.ROUTINE,
-        "idempotency_key": idempotency_key,
+        "idempotency_key": one.idempotency_key,
         "received_at": now,
     }
-    connection.execute(insert(reports).values(row))
-    planning.plan_report(connection, row, max_attempts=max_attempts, now=now)
-    return str(row["id"])
-
-
-def _require_same_report(*pairs: tuple[str | None, str | None]) -> None:
-    """Refuse what is no correction, since two systems give out the same report ids.
-
-    A correction may name the patient or the order anew, but not both.
-    """
-    if all(one is not None and other is not None and one != other for one, other in pairs):
-        raise IdempotencyConflictError(
-            "this report id came before on another patient and order; "
-            "give the reports of different systems different ids"
-        )

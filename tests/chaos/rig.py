@@ -18,6 +18,7 @@ from medqueue.broker.app import create_app
 from medqueue.broker.relay import Relay
 from medqueue.ledger import report_intake
 from medqueue.ledger.engine import Ledger
+from medqueue.ledger.report_intake import ReceivedReport
 from medqueue.operate import registration
 from medqueue.operate.system import child_environment
 from medqueue.settings import Settings
@@ -42,17 +43,17 @@ class Rig:
     def submit(self, *texts: str, urgent: bool = False) -> list[str]:
         """Record texts in one transaction; return the ids of the reports."""
         with self.ledger.write() as connection:
-            return [
-                report_intake.record_report(
-                    connection,
-                    ReportSubmission(text=text, language="en", urgent=urgent),
-                    source="http",
-                    idempotency_key=None,
-                    max_attempts=self.settings.max_attempts,
-                    now=datetime.now(UTC),
-                )
-                for text in texts
-            ]
+            return report_intake.record_reports(
+                connection,
+                [
+                    ReceivedReport(
+                        ReportSubmission(text=text, language="en", urgent=urgent), "http"
+                    )
+                    for text in texts
+                ],
+                max_attempts=self.settings.max_attempts,
+                now=datetime.now(UTC),
+            )
 
     def work_on(self, report: str) -> Row[tuple[object, ...]]:
         return work_rows(self.ledger, subject_id=report)[0]

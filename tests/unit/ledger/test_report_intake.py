@@ -17,6 +17,7 @@ from builders import (
 )
 from medqueue.errors import IdempotencyConflictError
 from medqueue.ledger.engine import Ledger
+from medqueue.ledger.report_intake import ReceivedReport, record_reports
 from medqueue.ledger.tables import reports
 from schemas.report import ReportSubmission
 from schemas.work import Priority, Stage, WorkState
@@ -121,3 +122,40 @@ def test_a_submission_refuses_what_postgresql_cannot_keep() -> None:
     for field in ("text", "report_id", "patient_id", "accession_number"):
         with pytest.raises(ValueError, match=field):
             ReportSubmission(**{"text": "fine", field: "with\x00NUL"})
+
+
+def record(ledger: Ledger, *received: ReceivedReport) -> list[str]:
+    with ledger.write() as connection:
+        return record_reports(connection, received, max_attempts=3, now=after(0))
+
+
+def received(text: str, key: str | None = None, **fields: str) -> ReceivedReport:
+    return ReceivedReport(ReportSubmission(text=text, **fields), "hl7", key)
+
+
+def test_texts_recorded_together_are_as_if_recorded_in_their_order(ledger: Ledger) -> None:
+    register(ledger, a_text_model())
+    before = record(ledger, received("Old.", report_id="R-1"))
+
+    ids = record(
+        ledger,
+        received("First.", "k-1", report_id="R-1"),
+        received("Second.", "k-2", report_id="R-1"),
+        received("First.", "k-1", report_id="R-1"),
+        received("Second.", report_id="R-1"),
+        received("Old.", report_id="R-2"),
+        received("No id."),
+    )
+
+    assert (ids[2], ids[3]) == (ids[0], ids[1])
+    with ledger.read() as connection:
+        versions = dict(connection.execute(select(reports.c.id, reports.c.version)).all())
+    assert versions == {before[0]: 1, ids[0]: 2, ids[1]: 3, ids[4]: 1, ids[5]: 1}
+    assert {row.subject_id for row in work_rows(ledger)} == set(versions)
+
+
+def test_a_conflict_leaves_nothing_of_what_is_recorded_together(ledger: Ledger) -> None:
+    record(ledger, received("First.", "k-1"))
+    with pytest.raises(IdempotencyConflictError):
+        record(ledger, received("Another."), received("Second.", "k-1"))
+    assert count(ledger, reports) == 1

@@ -194,7 +194,7 @@ def test_when_the_ledger_is_away_the_sender_shall_try_again(
 
     with Sender(a_door.port) as sender:
         with monkeypatch.context() as patch:
-            patch.setattr(report_intake, "record_report", fail)
+            patch.setattr(report_intake, "record_reports", fail)
             assert sender.ask(a_message()).code == "AE"
         assert sender.ask(a_message()).code == "AA"
 
@@ -207,7 +207,7 @@ def test_a_fault_of_ours_stays_with_its_message(
 
     with Sender(a_door.port) as sender:
         with monkeypatch.context() as patch:
-            patch.setattr(report_intake, "record_report", fail)
+            patch.setattr(report_intake, "record_reports", fail)
             answer = sender.ask(a_message())
         assert (answer.code, answer.error_code) == ("AE", "internal")
         assert "Zacharias" not in answer.content
