@@ -51,7 +51,7 @@ def mend(ledger: Ledger, *, lease_seconds: float, now: datetime) -> int:
         (
             studies,
             and_(studies.c.state == StudyState.RECEIVING, studies.c.last_instance_at > soon),
-            {"last_instance_at": now},
+            {"last_instance_at": now, "due_at": None},
         ),
     )
     mended = 0

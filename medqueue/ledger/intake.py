@@ -32,7 +32,7 @@ _INSERT = insert(instances)
 _OPEN = (
     update(studies)
     .where(studies.c.id == bindparam("study_id"))
-    .values(state=StudyState.RECEIVING, last_instance_at=bindparam("now"))
+    .values(state=StudyState.RECEIVING, last_instance_at=bindparam("now"), due_at=None)
 )
 _COUNT_DUPLICATE = (
     update(studies)

@@ -91,8 +91,26 @@ studies = Table(
     Column("received_at", Timestamp, nullable=False),
     Column("last_instance_at", Timestamp, nullable=False),
     Column("completed_at", Timestamp),
+    Column("closed_by", String(32)),
+    # When to judge it again; null: as soon as it is quiet. Whatever arrives makes it null.
+    Column("due_at", Timestamp),
     Index("ix_studies_receiving", "state", "last_instance_at"),
     Index("ix_studies_accession_number", "accession_number"),
+)
+
+# Not by the id of a study: a count may be known before the first object is.
+study_evidence = Table(
+    "study_evidence",
+    metadata,
+    Column("study_instance_uid", _Uid, primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("source", String(128), primary_key=True),
+    Column("series_instance_uid", _Uid, primary_key=True, server_default=text("''")),
+    Column("instances", Integer),
+    Column("series", Integer),
+    Column("is_steady", Boolean, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("at", Timestamp, nullable=False),
 )
 
 series = Table(

@@ -151,6 +151,8 @@ def upgrade() -> None:
     sa.Column('received_at', Timestamp(), nullable=False),
     sa.Column('last_instance_at', Timestamp(), nullable=False),
     sa.Column('completed_at', Timestamp(), nullable=True),
+    sa.Column('closed_by', sa.String(length=32), nullable=True),
+    sa.Column('due_at', Timestamp(), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_studies')),
     sa.UniqueConstraint('study_instance_uid', name=op.f('uq_studies_study_instance_uid'))
     )
@@ -158,6 +160,18 @@ def upgrade() -> None:
         batch_op.create_index('ix_studies_accession_number', ['accession_number'], unique=False)
         batch_op.create_index('ix_studies_receiving', ['state', 'last_instance_at'], unique=False)
 
+    op.create_table('study_evidence',
+    sa.Column('study_instance_uid', sa.String(length=64), nullable=False),
+    sa.Column('kind', sa.String(length=32), nullable=False),
+    sa.Column('source', sa.String(length=128), nullable=False),
+    sa.Column('series_instance_uid', sa.String(length=64), server_default=sa.text("''"), nullable=False),
+    sa.Column('instances', sa.Integer(), nullable=True),
+    sa.Column('series', sa.Integer(), nullable=True),
+    sa.Column('is_steady', sa.Boolean(), nullable=False),
+    sa.Column('times', sa.Integer(), nullable=False),
+    sa.Column('at', Timestamp(), nullable=False),
+    sa.PrimaryKeyConstraint('study_instance_uid', 'kind', 'source', 'series_instance_uid', name=op.f('pk_study_evidence'))
+    )
     op.create_table('work',
     sa.Column('id', sa.String(length=32), nullable=False),
     sa.Column('stage', sa.String(length=32), nullable=False),
@@ -267,6 +281,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_studies_receiving')
         batch_op.drop_index('ix_studies_accession_number')
 
+    op.drop_table('study_evidence')
     op.drop_table('studies')
     with op.batch_alter_table('results', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_results_study_instance_uid'))
