@@ -46,6 +46,12 @@ class ArtifactLostError(UnavailableError):
     code = "artifact-lost"
 
 
+class DecoderLostError(UnavailableError):
+    """The process that decodes was killed from outside, or cannot be started."""
+
+    code = "decoder-lost"
+
+
 class RefusedInputError(MedqueueError):
     """A door can never accept this input. Subclasses say why."""
 

@@ -14,24 +14,33 @@ from medqueue.ledger.engine import Ledger
 from medqueue.storage.artifacts import ArtifactStore
 from medqueue.storage.instances import InstanceStore
 from schemas.finding import Finding, Presence
-from schemas.manifest import Label, Manifest
+from schemas.manifest import ImagePreparation, Label, Manifest
 from schemas.result import Outcome, ResultStatus
 from schemas.work import Claim, FollowUp, Stage
-from workers.preprocess.pixels import prepare_image
 
 _IMAGES = "images"
 
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Probabilities (images, labels) for prepared images (images, 1, rows, columns)."""
 
+Prepare = Callable[[Sequence[Path], ImagePreparation], NDArray[np.float32]]
+"""Prepared images (images, 1, rows, columns) of files; see `workers.preprocess.isolated`."""
+
 
 class SeriesDiagnosis:
     """What both stages need: the ledger's index, the objects, and the files between the stages."""
 
-    def __init__(self, ledger: Ledger, instances: InstanceStore, artifacts: ArtifactStore) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        instances: InstanceStore,
+        artifacts: ArtifactStore,
+        prepare_files: Prepare,
+    ) -> None:
         self._ledger = ledger
         self._instances = instances
         self._artifacts = artifacts
+        self._prepare_files = prepare_files
 
     def prepare(self, claim: Claim, manifest: Manifest) -> FollowUp | None:
         """Leave the series' images, as the model wants them, in a file for the next stage.
@@ -96,8 +105,7 @@ class SeriesDiagnosis:
     def _prepared(self, rows: Sequence[Row[Any]], manifest: Manifest) -> NDArray[np.float32]:
         if manifest.preparation is None:
             raise UnsupportedInputError(f"{manifest.name} does not say how to prepare images")
-        paths = [self._path_of(row) for row in rows]
-        return np.stack([prepare_image(path, manifest.preparation) for path in paths])
+        return self._prepare_files([self._path_of(row) for row in rows], manifest.preparation)
 
     def _path_of(self, row: Row[Any]) -> Path:
         path = self._instances.path_of(row.path)

@@ -23,8 +23,12 @@ from workers.inference.host import ModelHost
 from workers.models.lexicon import parse_lexicon
 from workers.models.rules import RuleLabeler
 from workers.models.shelf import take_package
+from workers.preprocess.isolated import IsolatedPreparation, Nursery
 
 _logger = get_logger(__name__)
+
+_NURSERY = Nursery()
+"""Of decoders; the processes of a pool share the one of their parent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ def worker_process() -> WorkerProcess:
             ledger,
             InstanceStore(settings.instances_dir, min_free_mib=settings.min_free_mib),
             ArtifactStore(settings.artifacts_dir),
+            IsolatedPreparation(_NURSERY),
         ),
         networks=ModelHost(load_network),
         labelers=ModelHost(load_labeler),
@@ -69,9 +74,10 @@ def worker_process() -> WorkerProcess:
 
 @celeryd_after_setup.connect
 def _warm_up(instance: WorkController, **_: object) -> None:
-    """Load the released image models before the first study waits for them."""
+    """Load what the first study would wait for: decoders, or the released image models."""
     wanted = set(instance.app.amqp.queues.consume_from)
     if wanted.isdisjoint(queues_of(Role.GPU)):
+        _NURSERY.start()
         return
     process = worker_process()
     with process.ledger.read() as connection:

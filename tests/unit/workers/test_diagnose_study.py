@@ -23,6 +23,7 @@ from schemas.result import ResultStatus
 from schemas.study import StoredInstance
 from schemas.work import Claim, Stage
 from workers.diagnose_study import SeriesDiagnosis
+from workers.preprocess.series import prepare_series
 
 MODEL = an_image_model(
     labels=(Label(name="nodule", threshold=0.5), Label(name="effusion", threshold=0.3))
@@ -41,7 +42,7 @@ class Site:
         register(self.ledger, MODEL)
         self.instances = InstanceStore(self.folder / "instances", min_free_mib=0)
         self.artifacts = ArtifactStore(self.folder / "artifacts")
-        self.series = SeriesDiagnosis(self.ledger, self.instances, self.artifacts)
+        self.series = SeriesDiagnosis(self.ledger, self.instances, self.artifacts, prepare_series)
 
     def receive(self, instance: int = 1, *, at: float = 0, **attributes: Any) -> str:
         """Take in an image as a door does; return its SOP Instance UID."""

@@ -16,6 +16,7 @@ from schemas.manifest import Manifest
 from workers.diagnose_study import Predict, SeriesDiagnosis
 from workers.inference.host import ModelHost
 from workers.models.rules import RuleLabeler
+from workers.preprocess.series import prepare_series
 from workers.tasks import performing
 from workers.tasks.process import WorkerProcess
 
@@ -57,6 +58,7 @@ def process(ledger: Ledger, tmp_path: Path, clock: Clock) -> WorkerProcess:
             ledger,
             InstanceStore(settings.instances_dir, min_free_mib=0),
             ArtifactStore(settings.artifacts_dir),
+            prepare_series,
         ),
         networks=ModelHost(no_network),
         labelers=ModelHost(no_labeler),

@@ -1,0 +1,169 @@
+"""Preparation apart: a hostile file costs its own decoder, and nothing beside it."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from pydicom.data import get_testdata_file
+
+from dicom_files import a_jpeg_ls_file
+from hostile_nursery import COMMAND, CRASH, HANG, KILL
+from medqueue.errors import DecoderLostError, UndecodableError, UnsupportedInputError
+from schemas.manifest import ImagePreparation
+from waiting import wait_until
+from workers.preprocess.isolated import IsolatedPreparation, Nursery
+from workers.preprocess.series import prepare_series
+
+PREPARATION = ImagePreparation(size=(28, 28), mean=0.5, std=0.25)
+GOOD = 200
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    started = Nursery(COMMAND)
+    started.start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def prepare(nursery: Nursery) -> Iterator[IsolatedPreparation]:
+    preparation = IsolatedPreparation(nursery, seconds=0.5)
+    yield preparation
+    preparation.close()
+
+
+def an_image(folder: Path, behaviour: int = GOOD, size: int = 40) -> Path:
+    return a_jpeg_ls_file(folder, np.full((size, size), behaviour, dtype=np.uint16))
+
+
+def decoders(nursery: Nursery) -> list[psutil.Process]:
+    return psutil.Process(nursery.pid).children()
+
+
+def refused(prepare: IsolatedPreparation, path: Path) -> None:
+    with pytest.raises(UndecodableError):
+        prepare([path], PREPARATION)
+
+
+def test_what_is_prepared_apart_is_what_is_prepared_here(prepare: IsolatedPreparation) -> None:
+    name = get_testdata_file("CT_small.dcm", download=False)
+    assert name is not None
+    paths = [Path(name), Path(name)]
+
+    np.testing.assert_array_equal(prepare(paths, PREPARATION), prepare_series(paths, PREPARATION))
+
+
+def test_one_decoder_serves_one_file_after_another(
+    nursery: Nursery, prepare: IsolatedPreparation, tmp_path: Path
+) -> None:
+    for _ in range(3):
+        prepare([an_image(tmp_path)], PREPARATION)
+
+    assert len(decoders(nursery)) == 1
+
+
+def test_refusals_come_back_as_they_were_raised(
+    prepare: IsolatedPreparation, tmp_path: Path
+) -> None:
+    nothing = tmp_path / "empty.dcm"
+    nothing.write_bytes(b"")
+    colour = get_testdata_file("examples_rgb_color.dcm", download=False)
+    assert colour is not None
+
+    with pytest.raises(UndecodableError, match="header"):
+        prepare([nothing], PREPARATION)
+    with pytest.raises(UnsupportedInputError, match="colour"):
+        prepare([Path(colour)], PREPARATION)
+
+
+def test_a_picture_beyond_the_memory_of_a_decoder_is_undecodable(
+    prepare: IsolatedPreparation, tmp_path: Path
+) -> None:
+    bomb = an_image(tmp_path, size=8000)
+    assert bomb.stat().st_size < 100_000
+
+    with pytest.raises(UndecodableError, match="memory"):
+        prepare([bomb], PREPARATION)
+    assert prepare([an_image(tmp_path)], PREPARATION).shape == (1, 1, 28, 28)
+
+
+def test_a_decoder_that_never_returns_is_ended_at_its_deadline(
+    prepare: IsolatedPreparation, tmp_path: Path
+) -> None:
+    with pytest.raises(UndecodableError, match=r"longer than 0\.5 s"):
+        prepare([an_image(tmp_path, HANG)], PREPARATION)
+    assert prepare([an_image(tmp_path)], PREPARATION).shape == (1, 1, 28, 28)
+
+
+def test_a_decoder_that_crashes_says_on_what(prepare: IsolatedPreparation, tmp_path: Path) -> None:
+    with pytest.raises(UndecodableError, match="SIGSEGV"):
+        prepare([an_image(tmp_path, CRASH)], PREPARATION)
+    assert prepare([an_image(tmp_path)], PREPARATION).shape == (1, 1, 28, 28)
+
+
+def test_a_decoder_that_is_killed_is_no_fault_of_the_file(
+    prepare: IsolatedPreparation, tmp_path: Path
+) -> None:
+    with pytest.raises(DecoderLostError):
+        prepare([an_image(tmp_path, KILL)], PREPARATION)
+    assert prepare([an_image(tmp_path)], PREPARATION).shape == (1, 1, 28, 28)
+
+
+def test_a_hostile_file_costs_its_neighbour_nothing(
+    nursery: Nursery, prepare: IsolatedPreparation, tmp_path: Path
+) -> None:
+    good, hang = an_image(tmp_path), an_image(tmp_path, HANG)
+    beside = IsolatedPreparation(nursery)
+    beside([good], PREPARATION)
+    hanging = threading.Thread(target=refused, args=(prepare, hang))
+    hanging.start()
+
+    for _ in range(10):
+        beside([good], PREPARATION)
+
+    assert hanging.is_alive()
+    hanging.join()
+    beside.close()
+
+
+def test_a_killed_nursery_is_replaced(tmp_path: Path) -> None:
+    nursery = Nursery()
+    prepare = IsolatedPreparation(nursery)
+    prepare([an_image(tmp_path)], PREPARATION)
+    before = nursery.pid
+    (decoder,) = decoders(nursery)
+    os.kill(before, signal.SIGKILL)
+    decoder.kill()
+
+    with pytest.raises(DecoderLostError):
+        prepare([an_image(tmp_path)], PREPARATION)
+    assert prepare([an_image(tmp_path)], PREPARATION).shape == (1, 1, 28, 28)
+    assert nursery.pid != before
+    prepare.close()
+    nursery.stop()
+
+
+def test_no_decoder_outlives_the_process_that_used_it(nursery: Nursery, tmp_path: Path) -> None:
+    prepare = IsolatedPreparation(nursery)
+    prepare([an_image(tmp_path)], PREPARATION)
+    (decoder,) = decoders(nursery)
+
+    prepare.close()
+
+    wait_until(lambda: not decoder.is_running())
+
+
+def test_a_decoder_leaves_no_core_dump_and_has_its_limit(
+    nursery: Nursery, prepare: IsolatedPreparation, tmp_path: Path
+) -> None:
+    prepare([an_image(tmp_path)], PREPARATION)
+    (decoder,) = decoders(nursery)
+
+    assert decoder.rlimit(psutil.RLIMIT_CORE) == (0, 0)
+    assert decoder.rlimit(psutil.RLIMIT_AS)[0] < 1024**3
