@@ -1,9 +1,7 @@
 """One HL7 v2 message, taken apart: segments, fields, repetitions and components."""
 
 import re
-from collections.abc import Iterator, Sequence
-
-import hl7
+from collections.abc import Iterator
 
 from medqueue.doors.hl7.charsets import decode
 from medqueue.doors.hl7.escapes import Escapes
@@ -19,61 +17,53 @@ _DEFAULT_DELIMITERS = "^~\\&"
 class Segment:
     """One segment. Fields count from 1 as in the standard; what is not there is empty."""
 
-    def __init__(self, parsed: hl7.Segment, message: "Message") -> None:
-        self._parsed = parsed
+    def __init__(self, line: str, message: "Message") -> None:
         self._message = message
-        self.name = str(parsed[0])
+        self._fields = line.split(message.field)
+        if line.startswith("MSH"):
+            self._fields.insert(1, message.field)  # MSH-1 is the separator itself
+        self.name = self._fields[0]
 
     def raw(self, field: int) -> str:
         """Return a field as it was sent, with its delimiters and escape sequences."""
-        return str(self._parsed[field]) if field < len(self._parsed) else ""
+        return self._fields[field] if field < len(self._fields) else ""
 
     def text(self, field: int) -> str:
         """Return a field as one text, a line for each repetition (HL7 v2 section 2.A.78, TX).
 
         Other delimiters that are not escaped stay: senders write `T1 & T2` and mean it.
         """
-        if field >= len(self._parsed):
-            return ""
-        return "\n".join(self._message.resolve(str(part)) for part in self._parsed[field])
+        return "\n".join(self._message.resolve(part) for part in self._split(field))
 
-    def repetitions(self, field: int) -> int:
-        """Return how many repetitions a field has."""
-        return len(self._parsed[field]) if field < len(self._parsed) else 0
-
-    def components(self, field: int, repetition: int = 1) -> list[str]:
-        """Return the components of a repetition, resolved and trimmed; a null is empty."""
-        if repetition > self.repetitions(field):
-            return []
-        found = self._parsed[field][repetition - 1]
-        if isinstance(found, str):
-            return [self._message.value(found)]
-        # Of subcomponents the first stands for the component (section 2.11, compatibility).
-        return [self._message.value(_leaf(part)) for part in found]
+    def repetitions(self, field: int) -> list[list[str]]:
+        """Return the components of every repetition, resolved and trimmed; a null is empty."""
+        return [
+            [self._first(part) for part in repetition.split(self._message.component)]
+            for repetition in self._split(field)
+        ]
 
     def pieces(self, field: int) -> list[str]:
         """Return every component and subcomponent of the first repetition."""
-        if not self.repetitions(field):
-            return []
-        found = self._parsed[field][0]
-        components = [found] if isinstance(found, str) else found
         return [
             self._message.value(piece)
-            for component in components
-            for piece in ([component] if isinstance(component, str) else component)
+            for repetition in self._split(field)[:1]
+            for part in repetition.split(self._message.component)
+            for piece in part.split(self._message.subcomponent)
         ]
 
-    def value(self, field: int, component: int = 1, repetition: int = 1) -> str:
-        """Return one component, or its first subcomponent; empty if it is not there."""
-        if repetition > self.repetitions(field):
-            return ""
-        found = self._parsed[field][repetition - 1]
-        if isinstance(found, str):
-            return self._message.value(found) if component == 1 else ""
-        if component > len(found):
-            return ""
-        part = found[component - 1]
-        return self._message.value(_leaf(part))
+    def value(self, field: int, component: int = 1) -> str:
+        """Return a component of the first repetition; empty if it is not there."""
+        first = self.raw(field).partition(self._message.repetition)[0]
+        parts = first.split(self._message.component, component)
+        return self._first(parts[component - 1]) if component <= len(parts) else ""
+
+    def _first(self, component: str) -> str:
+        """Return the first subcomponent: it stands for all (section 2.11, compatibility)."""
+        return self._message.value(component.partition(self._message.subcomponent)[0])
+
+    def _split(self, field: int) -> list[str]:
+        value = self.raw(field)
+        return value.split(self._message.repetition) if value else []
 
 
 class Message:
@@ -102,20 +92,20 @@ class Message:
         self.field = lines[0][3]
         given = lines[0][4:].partition(self.field)[0]
         delimiters = given + _DEFAULT_DELIMITERS[len(given) :]
-        component, repetition, escape, subcomponent = tuple(delimiters[:4])
+        self.component, self.repetition, escape, self.subcomponent = tuple(delimiters[:4])
         self._require_distinct(delimiters)
         self._escapes = Escapes(
             field=self.field,
-            component=component,
-            repetition=repetition,
+            component=self.component,
+            repetition=self.repetition,
             # A sender that names none has none: its backslashes are text.
             escape=escape if len(given) > len("^~") else "",
-            subcomponent=subcomponent,
+            subcomponent=self.subcomponent,
         )
-        parts = sum(text.count(one) for one in (self.field, component, repetition, subcomponent))
-        if parts + len(lines) > limits.separators:
+        separators = (self.field, self.component, self.repetition, self.subcomponent)
+        if sum(map(text.count, separators)) + len(lines) > limits.separators:
             raise TooLargeError(f"a message may have {limits.separators} fields and components")
-        self.segments = [Segment(one, self) for one in _parse(lines)]
+        self.segments = [Segment(line, self) for line in lines]
 
     def __iter__(self) -> Iterator[Segment]:
         """Yield the segments in their order."""
@@ -147,13 +137,6 @@ class Message:
             raise NotHl7Error("MSH-1 and MSH-2 do not name five different delimiters")
 
 
-def _leaf(part: hl7.Component | str) -> str:
-    """Return a component that has no subcomponents, or the first of them."""
-    if isinstance(part, str):
-        return part
-    return str(part[0]) if part else ""
-
-
 def _segments(text: str) -> list[str]:
     r"""Return the segments of a message.
 
@@ -162,22 +145,16 @@ def _segments(text: str) -> list[str]:
     one before.
     """
     text = text.replace("\r\n", "\r")
-    lines: Sequence[str] = text.split("\r" if "\r" in text.strip("\r\n") else "\n")
-    segments: list[str] = []
+    lines = text.split("\r" if "\r" in text.strip("\r\n") else "\n")
+    segments: list[list[str]] = []
+    separator = ""
     for line in lines:
-        begins = _SEGMENT.match(line.lstrip("\n"))
-        if begins and (not segments or line.lstrip("\n")[3:4] in {segments[0][3:4], ""}):
-            segments.append(line.lstrip("\n"))
+        begun = line.lstrip("\n")
+        if _SEGMENT.match(begun) and (not segments or begun[3:4] in {separator, ""}):
+            separator = separator or begun[3:4]
+            segments.append([begun])
         elif segments:
-            segments[-1] += "\n" + line
+            segments[-1].append(line)
         elif line.strip():
             raise NotHl7Error("a message begins with the segment MSH (HL7 v2 section 2.5)")
-    return [segment.rstrip("\n") for segment in segments]
-
-
-def _parse(lines: Sequence[str]) -> list[hl7.Segment]:
-    try:
-        return list(hl7.parse("\r".join(lines)))
-    except (hl7.HL7Exception, IndexError, ValueError) as error:
-        # Its text may quote the message.
-        raise NotHl7Error(f"not an HL7 v2 message ({type(error).__name__})") from None
+    return ["\n".join(parts).rstrip("\n") for parts in segments]

@@ -87,10 +87,7 @@ class Narrative:
         if kind in _CODED:
             return "\n".join(_coded(observation))
         if kind == "ED":
-            found = [
-                self._encapsulated(observation.components(5, number))
-                for number in range(1, observation.repetitions(5) + 1)
-            ]
+            found = [self._encapsulated(components) for components in observation.repetitions(5)]
             return "\n".join(text for text in found if text)
         return ""
 
@@ -114,9 +111,8 @@ class Narrative:
 def _coded(observation: Segment) -> list[str]:
     """Return the words of coded values: the original text, else the text, else the code."""
     words = []
-    for number in range(1, observation.repetitions(5) + 1):
-        parts = observation.components(5, number)
-        parts += [""] * (9 - len(parts))
+    for components in observation.repetitions(5):
+        parts = components + [""] * (9 - len(components))
         words.append(parts[8] or parts[1] or parts[4] or parts[0])
     return words
 

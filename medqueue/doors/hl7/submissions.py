@@ -186,9 +186,8 @@ def _patient_id(patient: Segment | None) -> str | None:
     """Return the patient's number in PID-3: of several the medical record number."""
     if patient is None:
         return None
-    identifiers = [patient.components(3, n) for n in range(1, patient.repetitions(3) + 1)]
     by_type: dict[str, str] = {}
-    for one in identifiers:
+    for one in patient.repetitions(3):
         if one[0]:
             by_type.setdefault(one[4].upper() if len(one) > 4 else "", one[0])  # noqa: PLR2004
     for kind in _PATIENT_ID_TYPES:
