@@ -15,6 +15,8 @@ from medqueue.errors import ConfigurationError
 PREFIX = "MEDQUEUE_"
 CONFIG_VARIABLE = "MEDQUEUE_CONFIG"
 
+_QUIET_TIMES = r"^\s*[^,=]+=\s*[0-9]{1,5}(\.[0-9]+)?\s*(,\s*[^,=]+=\s*[0-9]{1,5}(\.[0-9]+)?\s*)*$"
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -85,6 +87,21 @@ class Settings(BaseModel):
     )
     study_quiet_seconds: Annotated[float, Field(ge=0, le=86_400)] = Field(
         default=5.0, description="A study is complete when nothing has arrived for so long."
+    )
+    study_quiet_times: Annotated[str, Field(pattern=_QUIET_TIMES)] | None = Field(
+        default=None,
+        description="Quiet times of their own, in seconds, by calling AE or modality or both: "
+        "AE=seconds,AE/modality=seconds,*/modality=seconds.",
+    )
+    study_longest_wait_seconds: Annotated[float, Field(ge=0, le=86_400)] = Field(
+        default=30.0,
+        description="A study of which objects are known to be missing, or whose association was "
+        "cut off, waits so long for the next one.",
+    )
+    whole_study_aes: str | None = Field(
+        default=None,
+        description="Calling AEs that send each study whole in one association: AE,AE; its "
+        "release completes the study.",
     )
     api_tokens: str | None = Field(
         default=None,

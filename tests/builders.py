@@ -9,6 +9,7 @@ from sqlalchemy import Row, func, select
 
 from medqueue.ledger import completeness, dispatch, intake, models, report_intake, work
 from medqueue.ledger.engine import Ledger
+from medqueue.ledger.patience import Patience
 from medqueue.ledger.report_intake import ReceivedReport
 from medqueue.ledger.tables import results, studies
 from medqueue.ledger.tables import work as work_table
@@ -20,6 +21,7 @@ from schemas.work import Claim, FollowUp, Priority, Stage
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 QUIET = 5.0
+PATIENCE = Patience(quiet_seconds=QUIET, longest_wait_seconds=30.0)
 ATTEMPTS = 3
 LEASE = 15.0
 
@@ -110,10 +112,10 @@ def receive(
 
 
 def complete(ledger: Ledger, *, at: float = 10) -> int:
-    """Complete every study that is quiet; return how many there were."""
-    quiet = completeness.quiet_studies(ledger, quiet_seconds=QUIET, now=after(at))
+    """Judge every study that is due; return how many are complete by it."""
+    due = completeness.due_studies(ledger, patience=PATIENCE, now=after(at))
     completed = completeness.complete_studies(
-        ledger, quiet, quiet_seconds=QUIET, max_attempts=ATTEMPTS, now=after(at)
+        ledger, due, patience=PATIENCE, max_attempts=ATTEMPTS, now=after(at)
     )
     return len(completed)
 

@@ -1,4 +1,4 @@
-"""The relay: completes quiet studies, and rings the broker for due work until it is claimed."""
+"""The relay: completes studies, and rings the broker for due work until it is claimed."""
 
 import threading
 import time
@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from medqueue.broker.routing import QUEUES, queue_name
 from medqueue.ledger import clock, completeness, dispatch
 from medqueue.ledger.engine import Ledger
+from medqueue.ledger.patience import read_patience
 from medqueue.logs import get_logger
 from medqueue.settings import Settings
 from schemas.work import TASK_NAMES, WorkToPublish
@@ -48,6 +49,7 @@ class Relay:
         self._ledger = ledger
         self._app = app
         self._settings = settings
+        self._patience = read_patience(settings)
         self._clock = clock
         self._next_sweep = 0.0
         self._is_behind = False
@@ -78,15 +80,14 @@ class Relay:
         self._publish(due)
 
     def _complete_studies(self) -> None:
-        quiet_seconds = self._settings.study_quiet_seconds
         now = self._clock()
-        quiet = completeness.quiet_studies(self._ledger, quiet_seconds=quiet_seconds, now=now)
-        if not quiet:
+        due = completeness.due_studies(self._ledger, patience=self._patience, now=now)
+        if not due:
             return
         completed = completeness.complete_studies(
             self._ledger,
-            quiet[:_STUDIES],
-            quiet_seconds=quiet_seconds,
+            due[:_STUDIES],
+            patience=self._patience,
             max_attempts=self._settings.max_attempts,
             now=now,
         )
@@ -153,7 +154,7 @@ class Relay:
     def _pause(self) -> float:
         if self._is_behind:
             return 0.0
-        until_quiet = completeness.seconds_until_next(
-            self._ledger, quiet_seconds=self._settings.study_quiet_seconds, now=self._clock()
+        until_due = completeness.seconds_until_next(
+            self._ledger, patience=self._patience, now=self._clock()
         )
-        return min(_LONGEST_WAIT_SECONDS, until_quiet if until_quiet is not None else 1.0)
+        return min(_LONGEST_WAIT_SECONDS, until_due if until_due is not None else 1.0)

@@ -1,24 +1,27 @@
-"""Completeness: a study is complete when nothing has arrived for the quiet time."""
+"""Completeness: finds the open studies that may be complete, and closes those that are."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, update
 
-from medqueue.ledger import planning
+from medqueue.ledger import evidence, planning
+from medqueue.ledger.closing import OpenStudy, judge
 from medqueue.ledger.engine import Ledger
-from medqueue.ledger.tables import studies
+from medqueue.ledger.patience import Patience
+from medqueue.ledger.tables import instances, series, studies
 from schemas.study import StudyState
 
 
-def quiet_studies(ledger: Ledger, *, quiet_seconds: float, now: datetime) -> list[str]:
-    """Return the ids of open studies that have been quiet long enough, the first hundred.
+def due_studies(ledger: Ledger, *, patience: Patience, now: datetime) -> list[str]:
+    """Return the ids of open studies that are to be judged now, the first hundred.
 
     Urgent ones come first: after a pause of the relay hundreds may be quiet at once.
     """
     statement = (
         select(studies.c.id)
-        .where(_is_quiet(quiet_seconds, now))
+        .where(is_due(patience, now))
         .order_by(studies.c.priority.desc(), studies.c.last_instance_at)
         .limit(100)
     )
@@ -27,15 +30,15 @@ def quiet_studies(ledger: Ledger, *, quiet_seconds: float, now: datetime) -> lis
 
 
 def complete_studies(
-    ledger: Ledger, ids: Sequence[str], *, quiet_seconds: float, max_attempts: int, now: datetime
+    ledger: Ledger, ids: Sequence[str], *, patience: Patience, max_attempts: int, now: datetime
 ) -> list[str]:
-    """Complete the studies that are still quiet, and plan the work on their series.
+    """Judge studies that are due still; complete those that are, and plan the work on them.
 
     On SQLite in one transaction, so that the disk is asked once. On PostgreSQL, which syncs for
     many at once by itself, in one each: there two relays could wait for each other's studies.
 
     Returns:
-        Those that are complete now; the others stay open, since an instance has come in.
+        Those that are complete now; the others stay open.
     """
     groups = [list(ids)] if ledger.is_sqlite else [[study_id] for study_id in ids]
     completed = []
@@ -44,39 +47,79 @@ def complete_studies(
             completed += [
                 study_id
                 for study_id in group
-                if _complete(connection, study_id, quiet_seconds, max_attempts, now)
+                if _complete(connection, study_id, patience, max_attempts, now)
             ]
     return completed
 
 
-def seconds_until_next(ledger: Ledger, *, quiet_seconds: float, now: datetime) -> float | None:
-    """Return how long until the next open study may be complete, or None if none is open."""
+def seconds_until_next(ledger: Ledger, *, patience: Patience, now: datetime) -> float | None:
+    """Return how long until the next open study is to be judged, or None if none is open."""
+    shortest = timedelta(seconds=patience.shortest)
+    statement = select(
+        func.min(studies.c.last_instance_at).filter(studies.c.due_at.is_(None)),
+        func.min(studies.c.due_at),
+    ).where(studies.c.state == StudyState.RECEIVING)
     with ledger.read() as connection:
-        oldest: datetime | None = connection.execute(
-            select(func.min(studies.c.last_instance_at)).where(
-                studies.c.state == StudyState.RECEIVING
-            )
-        ).scalar()
-    if oldest is None:
-        return None
-    return max(0.0, (oldest + timedelta(seconds=quiet_seconds) - now).total_seconds())
+        oldest, due = connection.execute(statement).one()
+    moments = [due] if due is not None else []
+    moments += [oldest + shortest] if oldest is not None else []
+    return max(0.0, (min(moments) - now).total_seconds()) if moments else None
+
+
+def is_due(patience: Patience, now: datetime) -> ColumnElement[bool]:
+    """Return the condition of a row of `studies` that is to be judged now."""
+    quiet_since = now - timedelta(seconds=patience.shortest)
+    return and_(
+        studies.c.state == StudyState.RECEIVING,
+        or_(
+            and_(studies.c.due_at.is_(None), studies.c.last_instance_at <= quiet_since),
+            studies.c.due_at <= now,
+        ),
+    )
+
+
+def open_study(connection: Connection, row: Row[Any]) -> OpenStudy:
+    """Return what is known about the completeness of a row of `studies`."""
+    found = connection.execute(
+        select(
+            series.c.series_instance_uid,
+            series.c.modality,
+            func.count(instances.c.sop_instance_uid.distinct()),
+        )
+        .join(instances, instances.c.series_id == series.c.id)
+        .where(series.c.study_id == row.id)
+        .group_by(series.c.series_instance_uid, series.c.modality)
+    )
+    return OpenStudy(
+        calling_ae=row.calling_ae,
+        last_instance_at=row.last_instance_at,
+        series={uid: (modality, count) for uid, modality, count in found},
+        evidence=evidence.of_study(connection, row.study_instance_uid),
+    )
 
 
 def _complete(
-    connection: Connection, study_id: str, quiet_seconds: float, max_attempts: int, now: datetime
+    connection: Connection, study_id: str, patience: Patience, max_attempts: int, now: datetime
 ) -> bool:
-    priority = connection.execute(
-        update(studies)
-        .where(studies.c.id == study_id, _is_quiet(quiet_seconds, now))
-        .values(state=StudyState.COMPLETE, completed_at=now)
-        .returning(studies.c.priority)
-    ).scalar()
-    if priority is None:
+    row = connection.execute(
+        select(studies).where(studies.c.id == study_id, is_due(patience, now)).with_for_update()
+    ).one_or_none()
+    if row is None:
         return False
-    planning.plan_study(connection, study_id, priority=priority, max_attempts=max_attempts, now=now)
+    verdict = judge(open_study(connection, row), patience, now)
+    this = update(studies).where(studies.c.id == study_id)
+    if verdict.closed_by is None:
+        connection.execute(this.values(due_at=verdict.look_at))
+        return False
+    connection.execute(
+        this.values(
+            state=StudyState.COMPLETE,
+            completed_at=now,
+            closed_by=verdict.closed_by,
+            due_at=None,
+        )
+    )
+    planning.plan_study(
+        connection, study_id, priority=row.priority, max_attempts=max_attempts, now=now
+    )
     return True
-
-
-def _is_quiet(quiet_seconds: float, now: datetime) -> ColumnElement[bool]:
-    deadline = now - timedelta(seconds=quiet_seconds)
-    return and_(studies.c.state == StudyState.RECEIVING, studies.c.last_instance_at <= deadline)

@@ -9,14 +9,15 @@ from redis.exceptions import RedisError
 from sqlalchemy import func, select
 
 from medqueue.broker.routing import QUEUES, STAGES, Role
+from medqueue.ledger import completeness
 from medqueue.ledger.engine import Ledger
+from medqueue.ledger.patience import read_patience
 from medqueue.ledger.tables import studies, work
 from medqueue.operate import data_folder, ports
 from medqueue.operate.redis_client import connect
 from medqueue.operate.workers_alive import alive
 from medqueue.results.overview import Overview, take_overview
 from medqueue.settings import Settings
-from schemas.study import StudyState
 from schemas.work import Priority, Stage, WorkState
 
 STUCK_SECONDS = 60.0
@@ -116,7 +117,6 @@ def _count_work(ledger: Ledger) -> tuple[WorkCount, ...]:
 
 def _overdue(ledger: Ledger, settings: Settings, now: datetime) -> _Overdue:
     limit = now - timedelta(seconds=STUCK_SECONDS)
-    quiet = timedelta(seconds=settings.study_quiet_seconds)
     waiting = (
         select(work.c.stage, func.min(work.c.next_try_at))
         .where(work.c.state == WorkState.PENDING, work.c.next_try_at < limit)
@@ -127,9 +127,8 @@ def _overdue(ledger: Ledger, settings: Settings, now: datetime) -> _Overdue:
     leases = select(func.count()).where(
         work.c.state == WorkState.RUNNING, work.c.lease_until < limit
     )
-    open_studies = select(func.count()).where(
-        studies.c.state == StudyState.RECEIVING, studies.c.last_instance_at < limit - quiet
-    )
+    due = completeness.is_due(read_patience(settings), limit)
+    open_studies = select(func.count()).select_from(studies).where(due)
     with ledger.read() as connection:
         taken = set(connection.execute(begun).scalars())
         return _Overdue(

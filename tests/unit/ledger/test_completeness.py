@@ -5,6 +5,7 @@ import pytest
 from builders import (
     ATTEMPTS,
     CT_STORAGE,
+    PATIENCE,
     QUIET,
     a_header,
     after,
@@ -64,11 +65,11 @@ def test_each_series_of_a_complete_study_becomes_work_for_each_model(ledger: Led
 
 def test_an_instance_that_comes_in_between_keeps_the_study_open(ledger: Ledger) -> None:
     receive(ledger)
-    (study,) = completeness.quiet_studies(ledger, quiet_seconds=QUIET, now=after(QUIET))
+    (study,) = completeness.due_studies(ledger, patience=PATIENCE, now=after(QUIET))
     receive(ledger, a_header(instance=2), at=QUIET)
 
     closed = completeness.complete_studies(
-        ledger, [study], quiet_seconds=QUIET, max_attempts=ATTEMPTS, now=after(QUIET)
+        ledger, [study], patience=PATIENCE, max_attempts=ATTEMPTS, now=after(QUIET)
     )
 
     assert closed == []
@@ -80,7 +81,7 @@ def test_an_urgent_study_is_completed_before_hundreds_of_routine_ones(ledger: Le
         receive(ledger, a_header(study=f"1.{number}"), at=number / 1000)
     receive(ledger, a_header(study="2.0", priority=Priority.URGENT), at=1)
 
-    quiet = completeness.quiet_studies(ledger, quiet_seconds=QUIET, now=after(20))
+    quiet = completeness.due_studies(ledger, patience=PATIENCE, now=after(20))
 
     assert len(quiet) == 100
     assert quiet[0] == study_row(ledger, "2.0").id
@@ -89,7 +90,7 @@ def test_an_urgent_study_is_completed_before_hundreds_of_routine_ones(ledger: Le
 
 def test_the_relay_learns_when_the_next_study_may_be_complete(ledger: Ledger) -> None:
     def wait(at: float) -> float | None:
-        return completeness.seconds_until_next(ledger, quiet_seconds=QUIET, now=after(at))
+        return completeness.seconds_until_next(ledger, patience=PATIENCE, now=after(at))
 
     assert wait(0) is None
     receive(ledger, a_header(study="1.1"), at=1)
