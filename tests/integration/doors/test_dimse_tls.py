@@ -99,7 +99,7 @@ def test_a_handshake_that_does_not_end_keeps_nobody_out(
         began = time.monotonic()
         assert slow.recv(100) == b"", "the door closes when the deadline is over"
         assert time.monotonic() - began < 5
-    wait_until(lambda: tls_door.door._snapshot() == {})
+    wait_until(lambda: tls_door.door._listener.running() == {})
 
 
 def test_a_private_class_is_stored_where_the_site_takes_it(

@@ -105,7 +105,7 @@ def test_half_messages_leave_nothing_behind(a_door: OpenDoor) -> None:
     for _ in range(30):
         with Sender(a_door.port) as sender:
             sender.send(half)
-    wait_until(lambda: a_door.door.connections == 0)
+    wait_until(lambda: a_door.door.connections == [])
     assert a_door.reports() == []
     assert_alive(a_door)
 
@@ -273,7 +273,7 @@ def assert_alive(door: OpenDoor) -> None:
 
 def is_receiving(door: OpenDoor) -> bool:
     """Whether a message is on its way; a waiting connection would count as idle."""
-    return any(one._deframer.inside for one in door.door._running)
+    return any(one._deframer.inside for one in door.door.connections)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
