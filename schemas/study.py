@@ -25,6 +25,18 @@ class Disposition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Announced:
+    """How many objects there are, where an object says so itself (PS3.4 section C.3.4)."""
+
+    study_instances: int | None
+    """Number of Study Related Instances (0020,1208)."""
+    study_series: int | None
+    """Number of Study Related Series (0020,1206)."""
+    series_instances: int | None
+    """Number of Series Related Instances (0020,1209)."""
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceHeader:
     """The attributes of one SOP Instance that the ledger indexes."""
 
@@ -40,6 +52,7 @@ class InstanceHeader:
     view_position: str | None
     instance_number: int | None
     priority: Priority
+    announced: Announced | None = None
 
 
 @dataclass(frozen=True, slots=True)

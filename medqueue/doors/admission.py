@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from medqueue.doors.backlog import Backlog
+from medqueue.doors.consignment import Consignment
 from medqueue.doors.group_commit import GroupCommit, Record
 from medqueue.doors.header import part10_header, read_header
 from medqueue.errors import IdentityError, OutOfResourcesError, RefusedInputError
@@ -109,14 +110,22 @@ class Admission:
             )
         )
 
+    def consign(self, source: str) -> Consignment:
+        """Begin what one association or request of a sender brings."""
+        return Consignment(self._ledger, source, self._clock)
+
     def admit_instance(
-        self, request: InstanceRequest, incoming: IncomingInstance
+        self,
+        request: InstanceRequest,
+        incoming: IncomingInstance,
+        consignment: Consignment | None = None,
     ) -> Disposition | None:
         """Make one DICOM object durable: its bytes, then its record.
 
         Args:
             request: what the sender said about it; the data set must say the same.
             incoming: the data set, all of it, in the encoding of the transfer syntax.
+            consignment: with what it came.
 
         Returns:
             What became of it; None for an exact duplicate of what is there.
@@ -146,6 +155,8 @@ class Admission:
         disposition = self._commit(self._record_instances, kept, in_bulk=False)
         if disposition is None:
             self._store.drop(stored)
+        if consignment is not None:
+            consignment.note(header)
         return disposition
 
     def open_berths(self) -> None:

@@ -17,7 +17,7 @@ from medqueue.doors.elements import Walk
 from medqueue.doors.sources import InflatingSource, PlainSource
 from medqueue.errors import IdentityError, NotDicomError
 from schemas.identifiers import UID_MAX_LENGTH, is_uid
-from schemas.study import InstanceHeader
+from schemas.study import Announced, InstanceHeader
 from schemas.work import Priority
 
 IMPLEMENTATION_CLASS_UID = "2.25.228417632574392857110234987561203945771"
@@ -59,10 +59,22 @@ _TAGS = {
         "StudyInstanceUID",
         "SeriesInstanceUID",
         "InstanceNumber",
+        "NumberOfStudyRelatedSeries",
+        "NumberOfStudyRelatedInstances",
+        "NumberOfSeriesRelatedInstances",
         "RequestedProcedurePriority",
     )
 }
 _WANTED = frozenset(_TAGS.values())
+_ANNOUNCING = frozenset(
+    _TAGS[keyword]
+    for keyword in (
+        "NumberOfStudyRelatedSeries",
+        "NumberOfStudyRelatedInstances",
+        "NumberOfSeriesRelatedInstances",
+    )
+)
+"""Attributes of queries that some senders write into their objects."""
 _LAST = max(_WANTED)
 """The walk ends here: pixel data and the frames' groups of enhanced objects come later."""
 
@@ -102,6 +114,7 @@ def read_header(
         view_position=_code(values, "ViewPosition", 16),
         instance_number=_number(values, "InstanceNumber"),
         priority=Priority.URGENT if urgent else Priority.ROUTINE,
+        announced=None if _ANNOUNCING.isdisjoint(values) else _announced(values),
     )
 
 
@@ -199,6 +212,19 @@ def _decode(value: bytes, character_sets: bytes) -> str:
 def _code(values: Mapping[int, bytes], keyword: str, longest: int) -> str | None:
     text = _text(values, keyword, longest)
     return text.upper() if text else None
+
+
+def _announced(values: Mapping[int, bytes]) -> Announced:
+    return Announced(
+        study_instances=_count(values, "NumberOfStudyRelatedInstances"),
+        study_series=_count(values, "NumberOfStudyRelatedSeries"),
+        series_instances=_count(values, "NumberOfSeriesRelatedInstances"),
+    )
+
+
+def _count(values: Mapping[int, bytes], keyword: str) -> int | None:
+    number = _number(values, keyword)
+    return number if number is not None and number > 0 else None
 
 
 def _number(values: Mapping[int, bytes], keyword: str) -> int | None:

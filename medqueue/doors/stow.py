@@ -15,6 +15,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from medqueue.doors.admission import Admission, InstanceRequest
+from medqueue.doors.consignment import Consignment
 from medqueue.errors import (
     IdentityError,
     MalformedRequestError,
@@ -103,6 +104,8 @@ class StowRequest:
         self._admission = admission
         self._study = study_instance_uid
         self._sender = sender
+        self._consignment = admission.consign(sender)
+        self._is_whole = False
         self._part: _Part | None = None
         self._ended: list[_Ended] = []
         callbacks: dict[str, Callable[..., None]] = {
@@ -133,18 +136,18 @@ class StowRequest:
         """
         if not self._ended:
             raise MalformedRequestError("the body holds no whole part; send it again")
+        self._is_whole = True
         return _respond(self._ended)
 
     def close(self) -> None:
-        """Throw away an object that did not come to its end."""
-        if self._part is not None:
-            self._part.close()
-            self._part = None
+        """Throw away an object that did not come to its end, and say how the request ended."""
+        self._close_part()
+        self._consignment.end(is_orderly=self._is_whole)
 
     def _begin(self) -> None:
         if len(self._ended) >= _MAX_PARTS:
             raise MalformedRequestError(f"a request may have {_MAX_PARTS} parts; make several")
-        self._part = _Part(self._admission, self._study, self._sender)
+        self._part = _Part(self._admission, self._consignment, self._study, self._sender)
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._part is not None:
@@ -153,14 +156,22 @@ class StowRequest:
     def _end(self) -> None:
         if self._part is not None:
             self._ended.append(self._part.end())
-            self.close()
+            self._close_part()
+
+    def _close_part(self) -> None:
+        if self._part is not None:
+            self._part.close()
+            self._part = None
 
 
 class _Part:
     """One object: first its File Meta Information, then its data set."""
 
-    def __init__(self, admission: Admission, study: str | None, sender: str) -> None:
+    def __init__(
+        self, admission: Admission, consignment: Consignment, study: str | None, sender: str
+    ) -> None:
         self._admission = admission
+        self._consignment = consignment
         self._study = study
         self._sender = sender
         self._head = bytearray()
@@ -184,7 +195,7 @@ class _Part:
             try:
                 if self._incoming is None or self._request is None:
                     raise NotDicomError("the part ends within its File Meta Information")
-                self._admission.admit_instance(self._request, self._incoming)
+                self._admission.admit_instance(self._request, self._incoming, self._consignment)
             except OutOfResourcesError as error:
                 self._error = error
             except RefusedInputError as error:

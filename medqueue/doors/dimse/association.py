@@ -186,10 +186,12 @@ class Association:
         host = self._host
         reader = FragmentReader(self._transport, host.limits)
         service = StoreService(host.admission, reader, host.counters, self._calling_ae)
+        is_released = False
         try:
             while reader.wait(host.is_stopping):
                 self._answer(reader, service)
         except ReleaseRequested:
+            is_released = True
             self._transport.send(encode_release_reply())  # AR-2, AR-4
         except ProtocolError as error:
             host.admission.record_refusal(self._calling_ae, error)
@@ -197,7 +199,7 @@ class Association:
         else:
             self._abort(AbortSource.SERVICE_USER, AbortReason.NOT_SPECIFIED, "the door stops")
         finally:
-            service.log()
+            service.end(is_released=is_released)
 
     def _answer(self, reader: FragmentReader, service: StoreService) -> None:
         """Read one message and answer it."""

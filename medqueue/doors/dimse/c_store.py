@@ -30,10 +30,12 @@ class StoreService:
         self._reader = reader
         self._counters = counters
         self._calling_ae = calling_ae
+        self._consignment = admission.consign(calling_ae)
         self._accepted = self._duplicate = self._refused = self._bytes = 0
 
-    def log(self) -> None:
-        """Write one line for all objects: a line for each would cost more than its record."""
+    def end(self, *, is_released: bool) -> None:
+        """Tell the ledger and the log: a line for each object would cost more than its record."""
+        self._consignment.end(is_orderly=is_released)
         _logger.info(
             "association-ended",
             calling_ae=self._calling_ae,
@@ -66,7 +68,7 @@ class StoreService:
             if request.has_data_set:
                 self._reader.read_data_set(context.id, incoming.write)
             try:
-                disposition = self._admission.admit_instance(wanted, incoming)
+                disposition = self._admission.admit_instance(wanted, incoming, self._consignment)
             except (OutOfResourcesError, RefusedInputError) as error:
                 return self._refuse(error)
         self._accepted += 1

@@ -11,7 +11,7 @@ from pydicom.filewriter import write_dataset
 from builders import CR_STORAGE
 from medqueue.doors.header import part10_header, read_header, require_whole
 from medqueue.errors import IdentityError, NotDicomError
-from schemas.study import InstanceHeader
+from schemas.study import Announced, InstanceHeader
 from schemas.work import Priority
 
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
@@ -140,3 +140,12 @@ def test_the_file_header_is_read_by_another_implementation() -> None:
     assert meta.SourceApplicationEntityTitle == "PACS1"
     assert meta.FileMetaInformationVersion == b"\x00\x01"
     assert read_back.PatientID == "P-1"
+
+
+def test_an_object_may_announce_how_many_there_are() -> None:
+    data_set = an_object()
+    assert read(encode(data_set, IMPLICIT), IMPLICIT).announced is None
+    data_set.NumberOfStudyRelatedInstances = 120
+    data_set.NumberOfSeriesRelatedInstances = 0
+    announced = read(encode(data_set, IMPLICIT), IMPLICIT).announced
+    assert announced == Announced(study_instances=120, study_series=None, series_instances=None)

@@ -15,9 +15,11 @@ from http_client import TERABYTES, Client, bearer, compose, tokens
 from medqueue.doors.admission import Admission
 from medqueue.doors.stow import StowRequest
 from medqueue.errors import MalformedRequestError
+from medqueue.ledger import evidence
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.tables import instances
 from medqueue.storage.instances import InstanceStore
+from schemas.completeness import EvidenceKind
 
 STUDIES = "/dicom-web/studies"
 TYPE = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=BORDER'}
@@ -176,3 +178,29 @@ def test_storing_needs_the_role_send(sqlite_ledger: Ledger, tmp_path: Path) -> N
     assert store(client, as_file(an_object())).status_code == 401
     assert store(client, as_file(an_object()), headers=bearer("ris")).status_code == 403
     assert store(client, as_file(an_object()), headers=bearer("pacs")).status_code == 200
+
+
+def test_the_end_of_a_request_is_evidence_as_that_of_an_association_is(
+    sqlite_ledger: Ledger, client: Client
+) -> None:
+    store(client, as_file(an_object(1)), as_file(an_object(2)))
+    with sqlite_ledger.read() as connection:
+        (released,) = evidence.of_study(connection, str(an_object().StudyInstanceUID))
+    assert (released.kind, released.source) == (EvidenceKind.ASSOCIATION_RELEASED, "local")
+
+
+def test_a_request_that_breaks_off_is_evidence_that_more_may_come(
+    sqlite_ledger: Ledger, tmp_path: Path
+) -> None:
+    instance_store = InstanceStore(tmp_path, min_free_mib=0)
+    receiver = StowRequest(
+        Admission(sqlite_ledger, instance_store, max_attempts=3),
+        boundary=b"BORDER",
+        study_instance_uid=None,
+        sender="pacs",
+    )
+    receiver.feed(body(as_file(an_object(1)), as_file(an_object(2)))[:-2000])
+    receiver.close()
+    with sqlite_ledger.read() as connection:
+        (aborted,) = evidence.of_study(connection, str(an_object().StudyInstanceUID))
+    assert (aborted.kind, aborted.source) == (EvidenceKind.ASSOCIATION_ABORTED, "pacs")
