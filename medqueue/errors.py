@@ -182,6 +182,12 @@ class UnsupportedInputError(WorkError):
     code = "unsupported-input"
 
 
+class NotAVolumeError(UnsupportedInputError):
+    """The slices of a series are not one whole volume; it ends as `skipped`."""
+
+    code = "not-a-volume"
+
+
 class ModelError(WorkError):
     """A model failed on this input."""
 

@@ -2,9 +2,9 @@
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from schemas.finding import Code
 from schemas.result import ModelReference, ResultKind
@@ -36,6 +36,14 @@ class ImagePreparation(_Strict):
     modality_lut: bool = True
     voi: Literal["header-or-range", "range"] = "header-or-range"
     invert_monochrome1: bool = True
+    takes: Literal["single-frame", "frames", "volume"] = "single-frame"
+    """What the model was made for: objects of one frame, every frame of each object, or every slice
+    of a series that is one whole volume, in the order of space. Anything else is skipped."""
+    colour: Literal["skip", "as-grey"] = "skip"
+    """What becomes of a colour image: its luminance by ITU-R BT.601 is taken, or none of it."""
+    window: tuple[float, float] | None = None
+    """Centre and width in the units of the Modality LUT, Hounsfield units for CT; it replaces the
+    header's. A volume needs one: windows of a header are of its slice."""
     crop: Literal["centre-square", "none"] = "centre-square"
     size: tuple[int, int]
     """Rows, columns."""
@@ -43,6 +51,14 @@ class ImagePreparation(_Strict):
     mean: float
     std: float
     """Of 8-bit values scaled to 0..1: tensor = (value / 255 - mean) / std."""
+
+    @model_validator(mode="after")
+    def _require_window(self) -> Self:
+        if self.takes == "volume" and self.window is None:
+            raise ValueError('a model that takes = "volume" needs a window')
+        if self.window is not None and self.window[1] <= 0:
+            raise ValueError("the width of the window must be above zero")
+        return self
 
 
 class Label(_Strict):

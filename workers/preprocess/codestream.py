@@ -16,6 +16,8 @@ JPEG_2000_START = b"\xff\x4f\xff\x51"
 
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 """SOF0 to SOF15 of ITU-T T.81 table B.1 without DHT, JPG and DAC; SOF55 of T.87 (JPEG-LS)."""
+_APP14, _ADOBE_LENGTH = 0xEE, 14
+"""Adobe's marker; some writers cut it short, and then it says nothing of the transform."""
 _JP2_HEADER_LIMIT = 64 * 1024
 """A JP2 file wrapped around the codestream is against PS3.5 section A.4.4 but met; its boxes are
 small, so the codestream must start within this many bytes."""
@@ -30,8 +32,10 @@ class Codestream:
     components: int
     precision: int
     """Bits per sample."""
-    signed: bool
+    signed: bool = False
     """Always False for JPEG and JPEG-LS, which have no signed samples."""
+    transform: int | None = None
+    """What an Adobe marker says of three components: 0 is RGB, 1 YCbCr (T.872 section 6.5.3)."""
 
 
 def read_jpeg(frame: bytes) -> Codestream:
@@ -41,6 +45,7 @@ def read_jpeg(frame: bytes) -> Codestream:
             "a frame does not begin as JPEG, although its Transfer Syntax says so"
         )
     at = len(JPEG_START)
+    transform = None
     try:
         while True:
             if frame[at] != 0xFF:  # noqa: PLR2004 - every marker begins with this byte
@@ -50,9 +55,16 @@ def read_jpeg(frame: bytes) -> Codestream:
                 at += 1
             elif marker in _START_OF_FRAME:
                 precision, rows, columns, components = struct.unpack_from(">BHHB", frame, at + 4)
-                return Codestream(rows, columns, components, precision, signed=False)
+                return Codestream(rows, columns, components, precision, transform=transform)
             else:
-                at += 2 + struct.unpack_from(">H", frame, at + 2)[0]
+                (length,) = struct.unpack_from(">H", frame, at + 2)
+                if (
+                    marker == _APP14
+                    and length >= _ADOBE_LENGTH
+                    and frame[at + 4 : at + 9] == b"Adobe"
+                ):
+                    transform = frame[at + 2 + _ADOBE_LENGTH - 1]
+                at += 2 + length
     except (IndexError, struct.error) as error:
         raise UndecodableError("a JPEG frame ends before its Start Of Frame") from error
 

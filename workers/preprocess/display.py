@@ -1,7 +1,10 @@
 """From stored values to what a reader sees: Modality LUT, VOI LUT and inversion, as 8-bit grey.
 
-The steps and their names are those of the grayscale pipeline of PS3.4 section N.2.
+The steps and their names are those of the grayscale pipeline of PS3.4 section N.2. Each maps a
+value whatever its place, so they work on the levels that an image has, not on all its pixels.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +14,17 @@ from medqueue.errors import UndecodableError
 from schemas.manifest import ImagePreparation
 
 WHITE = 255.0
+_MOST_LEVELS = 2**16
+"""Beyond it, as with the 32 bits of a dose, a table would be larger than the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModalityValues:
+    """Levels after the Modality LUT, and the range that they could have."""
+
+    values: NDArray[np.float64]
+    low: float
+    high: float
 
 
 def display_values(
@@ -20,23 +34,15 @@ def display_values(
 
     Padding is black whatever the photometric interpretation, and has no say in the range.
     """
-    padding = _padding(stored, header)
-    # NumPy 2 refuses `uint16 - 1024`: every step works on double precision.
-    values = stored.astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        low, high = _stored_range(values[~padding], header)
-        if preparation.modality_lut:
-            values, low, high = _modality(values, header, low, high)
-        grey = _voi(values, header, preparation, low, high)
-    if not np.isfinite(grey).all():
-        raise UndecodableError("the window or rescaling in the header is beyond all numbers")
-    if preparation.invert_monochrome1 and header.PhotometricInterpretation == "MONOCHROME1":
-        grey = WHITE - grey
-    grey[padding] = 0
-    return np.floor(grey + 0.5).astype(np.uint8)
+    first, last = int(stored.min()), int(stored.max())
+    if last - first >= _MOST_LEVELS:
+        return _displayed(stored, stored, header, preparation)
+    levels = np.arange(first, last + 1)
+    table = _displayed(levels, stored, header, preparation)
+    return np.asarray(table[np.subtract(stored, first, dtype=np.int64)])
 
 
-def _padding(stored: NDArray[np.integer], header: Dataset) -> NDArray[np.bool_]:
+def padding_of(stored: NDArray[np.integer], header: Dataset) -> NDArray[np.bool_]:
     """Tell which pixels are padding: one value, or a range of them (PS3.3 section C.7.5.1.1.2)."""
     first = header.get("PixelPaddingValue")
     if first is None:
@@ -46,63 +52,28 @@ def _padding(stored: NDArray[np.integer], header: Dataset) -> NDArray[np.bool_]:
     return np.asarray((stored >= low) & (stored <= high))
 
 
-def _stored_range(values: NDArray[np.float64], header: Dataset) -> tuple[float, float]:
-    """Return the range that stands for black to white where the header has no window.
-
-    That is what Bits Stored can hold, so that an 8-bit image stays as it is, unless the pixels
-    use less than half of it: 12-bit detectors often declare 16 bits, and would come out black. The
-    rule is symmetric, so that an image and its MONOCHROME1 twin are treated alike.
-    """
-    bits = int(header.BitsStored)
-    low = -float(2 ** (bits - 1)) if header.PixelRepresentation else 0.0
-    high = low + 2**bits - 1
-    if bits <= 8 or values.size == 0:  # noqa: PLR2004 - an 8-bit image is ready for display
-        return low, high
-    darkest, brightest = float(values.min()), float(values.max())
-    if (brightest - darkest) * 2 < high - low:
-        return darkest, brightest
-    return low, high
-
-
-def _modality(
+def modality_values(
     values: NDArray[np.float64], header: Dataset, low: float, high: float
-) -> tuple[NDArray[np.float64], float, float]:
+) -> ModalityValues:
     """Apply the Modality LUT; its sequence overrides slope and intercept (PS3.3 C.11.1)."""
     if header.get("ModalityLUTSequence"):
         entries, first, bits = _lut(header.ModalityLUTSequence[0], header)
-        return _looked_up(values, entries, first), 0.0, float(2**bits - 1)
-    slope, intercept = _number(header, "RescaleSlope"), _number(header, "RescaleIntercept")
-    slope, intercept = 1.0 if slope is None else slope, intercept or 0.0
+        return ModalityValues(_looked_up(values, entries, first), 0.0, float(2**bits - 1))
+    slope, intercept = rescale_of(header)
     low, high = sorted((low * slope + intercept, high * slope + intercept))
-    return values * slope + intercept, low, high
+    return ModalityValues(values * slope + intercept, low, high)
 
 
-def _voi(
-    values: NDArray[np.float64],
-    header: Dataset,
-    preparation: ImagePreparation,
-    low: float,
-    high: float,
+def rescale_of(header: Dataset) -> tuple[float, float]:
+    """Return Rescale Slope and Intercept, which are 1 and 0 where they are missing."""
+    slope, intercept = _number(header, "RescaleSlope"), _number(header, "RescaleIntercept")
+    return 1.0 if slope is None else slope, intercept or 0.0
+
+
+def windowed(
+    values: NDArray[np.float64], center: float, width: float, function: str = "LINEAR"
 ) -> NDArray[np.float64]:
-    """Apply the header's VOI LUT or else its first window or else the full range; give 0..255."""
-    if preparation.voi == "header-or-range":
-        if header.get("VOILUTSequence"):
-            entries, first, bits = _lut(header.VOILUTSequence[0], header)
-            return np.asarray(_looked_up(values, entries, first) * (WHITE / (2**bits - 1)))
-        center = _number(header, "WindowCenter")
-        width = _number(header, "WindowWidth")
-        if center is not None and width is not None and width > 0:
-            function = str(header.get("VOILUTFunction") or "LINEAR")
-            return _windowed(values, center, width, function)
-    if high <= low:
-        return np.zeros_like(values)
-    return np.clip((values - low) / (high - low), 0, 1) * WHITE
-
-
-def _windowed(
-    values: NDArray[np.float64], center: float, width: float, function: str
-) -> NDArray[np.float64]:
-    """Apply a window by the formulas of PS3.3 sections C.11.2.1.2.1 and C.11.2.1.3."""
+    """Map values to 0..255 by the formulas of PS3.3 sections C.11.2.1.2.1 and C.11.2.1.3."""
     if function == "SIGMOID":
         # Beyond 700 the exponential overflows, and the result is 0 or 1 to double precision.
         exponent = np.clip(-4 * (values - center) / width, -700, 700)
@@ -112,6 +83,76 @@ def _windowed(
     if width <= 1:
         return np.where(values <= center - 0.5, 0.0, WHITE)
     return np.asarray(np.clip((values - (center - 0.5)) / (width - 1) + 0.5, 0, 1) * WHITE)
+
+
+def to_grey(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Round 0..255 to 8 bits, halves up."""
+    return np.floor(values + 0.5).astype(np.uint8)
+
+
+def _displayed(
+    levels: NDArray[np.integer],
+    stored: NDArray[np.integer],
+    header: Dataset,
+    preparation: ImagePreparation,
+) -> NDArray[np.uint8]:
+    # NumPy 2 refuses `uint16 - 1024`: every step works on double precision.
+    values = levels.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, high = _stored_range(stored, header)
+        modality = ModalityValues(values, low, high)
+        if preparation.modality_lut:
+            modality = modality_values(values, header, low, high)
+        grey = _voi(modality, header, preparation)
+    if not np.isfinite(grey).all():
+        raise UndecodableError("the window or rescaling in the header is beyond all numbers")
+    if preparation.invert_monochrome1 and header.PhotometricInterpretation == "MONOCHROME1":
+        grey = WHITE - grey
+    grey[padding_of(levels, header)] = 0
+    return to_grey(grey)
+
+
+def _stored_range(stored: NDArray[np.integer], header: Dataset) -> tuple[float, float]:
+    """Return the range that stands for black to white where the header has no window.
+
+    That is what Bits Stored can hold, so that an 8-bit image stays as it is, unless the pixels
+    use less than half of it: 12-bit detectors often declare 16 bits, and would come out black. The
+    rule is symmetric, so that an image and its MONOCHROME1 twin are treated alike.
+    """
+    bits = int(header.BitsStored)
+    low = -float(2 ** (bits - 1)) if header.PixelRepresentation else 0.0
+    high = low + 2**bits - 1
+    if bits <= 8:  # noqa: PLR2004 - an 8-bit image is ready for display
+        return low, high
+    shown = (
+        stored if header.get("PixelPaddingValue") is None else stored[~padding_of(stored, header)]
+    )
+    if shown.size == 0:
+        return low, high
+    darkest, brightest = float(shown.min()), float(shown.max())
+    if (brightest - darkest) * 2 < high - low:
+        return darkest, brightest
+    return low, high
+
+
+def _voi(
+    modality: ModalityValues, header: Dataset, preparation: ImagePreparation
+) -> NDArray[np.float64]:
+    """Apply the model's window, or the header's VOI LUT, or its first window, or the full range."""
+    values, low, high = modality.values, modality.low, modality.high
+    if preparation.window is not None:
+        return windowed(values, *preparation.window)
+    if preparation.voi == "header-or-range":
+        if header.get("VOILUTSequence"):
+            entries, first, bits = _lut(header.VOILUTSequence[0], header)
+            return np.asarray(_looked_up(values, entries, first) * (WHITE / (2**bits - 1)))
+        center = _number(header, "WindowCenter")
+        width = _number(header, "WindowWidth")
+        if center is not None and width is not None and width > 0:
+            return windowed(values, center, width, str(header.get("VOILUTFunction") or "LINEAR"))
+    if high <= low:
+        return np.zeros_like(values)
+    return np.clip((values - low) / (high - low), 0, 1) * WHITE
 
 
 def _lut(item: Dataset, header: Dataset) -> tuple[NDArray[np.float64], int, int]:

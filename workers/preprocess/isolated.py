@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from medqueue.errors import (
     DecoderLostError,
     MedqueueError,
+    NotAVolumeError,
     UndecodableError,
     UnsupportedInputError,
 )
@@ -32,11 +33,15 @@ PROGRAM = (sys.executable, "-P", "-c", "from workers.preprocess.nursery import m
 ledger and broker, and perhaps its GPU. `-P`: beside a folder `schemas` it must not import that."""
 SECONDS = 120.0
 """For one request. The slowest image there is, half a gigabyte of JPEG 2000, takes half of it."""
+_SECONDS_A_SLICE = 0.5
+"""More for each further slice of a volume; a large one in JPEG 2000 takes 0.1."""
 _GRACE_SECONDS = 10.0
 """The kernel ends a decoder at its deadline; one that is silent for longer is stopped or stuck."""
 _OBITUARY_SECONDS = 5.0
 
-_ERRORS = {error.code: error for error in (UndecodableError, UnsupportedInputError)}
+_ERRORS = {
+    error.code: error for error in (UndecodableError, UnsupportedInputError, NotAVolumeError)
+}
 
 
 class Nursery:
@@ -138,15 +143,16 @@ class IsolatedPreparation:
         self._lock = threading.Lock()
 
     def __call__(self, paths: Sequence[Path], preparation: ImagePreparation) -> NDArray[np.float32]:
-        """Prepare files as `prepare_series` does, each with a deadline of its own.
+        """Prepare files as `prepare_series` does, each file or volume with a deadline of its own.
 
         Raises:
             UndecodableError: as there; also when a decoder crashed or did not end.
             UnsupportedInputError: as there.
             DecoderLostError: the decoder was killed from outside; another try may help.
         """
+        parts = [paths] if preparation.takes == "volume" else [[path] for path in paths]
         with self._lock:
-            return np.concatenate([self._prepare([path], preparation) for path in paths])
+            return np.concatenate([self._prepare(part, preparation) for part in parts])
 
     def close(self) -> None:
         """Let the decoder go."""
@@ -154,22 +160,23 @@ class IsolatedPreparation:
             self._decoder.close()
             self._decoder = None
 
-    def _prepare(self, paths: list[Path], preparation: ImagePreparation) -> NDArray[np.float32]:
+    def _prepare(self, paths: Sequence[Path], preparation: ImagePreparation) -> NDArray[np.float32]:
+        seconds = self._seconds + (len(paths) - 1) * _SECONDS_A_SLICE
         request = {
             "paths": [str(path) for path in paths],
             "preparation": preparation.model_dump(mode="json"),
-            "seconds": self._seconds,
+            "seconds": seconds,
         }
         self._decoder = self._decoder or _Decoder(self._nursery)
         try:
-            return self._decoder.ask(json.dumps(request).encode(), self._seconds)
+            return self._decoder.ask(json.dumps(request).encode(), seconds)
         except DecoderLostError:
             self.close()
             raise
         except (EOFError, OSError):
             last = self._decoder.last_signal()
             self.close()
-            raise _cause_of_death(last, self._seconds) from None
+            raise _cause_of_death(last, seconds) from None
 
 
 def _cause_of_death(last: int | None, seconds: float) -> MedqueueError:

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom import Dataset
 
 from medqueue.errors import UnsupportedInputError
 from schemas.manifest import ImagePreparation
+from workers.preprocess.colour import is_colour, luminance
 from workers.preprocess.damage import damage_named
-from workers.preprocess.decoding import decode_frames, frame_count, read_header
+from workers.preprocess.decoding import decode_frames, frame_count, read_data_set
 from workers.preprocess.display import display_values
+from workers.preprocess.frames import frame_header
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 
@@ -25,25 +28,37 @@ _FILTERS = {
 
 
 def prepare_image(path: Path, preparation: ImagePreparation) -> NDArray[np.float32]:
-    """Decode a single-frame grey image and prepare it as the model's manifest says.
+    """Decode an image and prepare each of its frames as the model's manifest says.
 
     Returns:
-        (1, rows, columns) float32, normalised; rows and columns as `preparation.size`.
+        (frames, 1, rows, columns) float32, normalised; rows and columns as `preparation.size`.
 
     Raises:
         UndecodableError: The pixel data is damaged or contradicts the header.
-        UnsupportedInputError: Colour, palette, several frames, or a form without a decoder.
+        UnsupportedInputError: The model takes no colour, or no object of several frames.
     """
-    header = read_header(path)
-    if header.PhotometricInterpretation not in GREY:
-        raise UnsupportedInputError("the Photometric Interpretation is not MONOCHROME1 or 2")
-    if frame_count(header) != 1:
+    data = read_data_set(path)
+    if is_colour(data) and preparation.colour == "skip":
+        raise UnsupportedInputError("a colour image: this model takes grey ones")
+    if preparation.takes == "single-frame" and frame_count(data) != 1:
         raise UnsupportedInputError("an image of several frames: this model takes one")
-    stored = decode_frames(path)[0]
+    frames = decode_frames(data)
     with damage_named("the display attributes of the header cannot be read"):
-        grey = display_values(stored, header, preparation)
-    prepared = normalise(fit(grey, preparation)[np.newaxis], preparation)
-    return np.asarray(prepared[0])
+        shown = (
+            _grey(frame, frame_header(data, index), preparation)
+            for index, frame in enumerate(frames)
+        )
+        return normalise(np.stack([fit(grey, preparation) for grey in shown]), preparation)
+
+
+def _grey(
+    values: NDArray[np.integer], header: Dataset, preparation: ImagePreparation
+) -> NDArray[np.uint8]:
+    if is_colour(header):
+        return luminance(values, header)
+    if header.PhotometricInterpretation not in GREY:
+        raise UnsupportedInputError("the Photometric Interpretation is not one that is displayed")
+    return display_values(values, header, preparation)
 
 
 def fit(grey: NDArray[np.uint8], preparation: ImagePreparation) -> NDArray[np.uint8]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import numpy as np
 from celery import shared_task
 from celery.signals import celeryd_after_setup, worker_process_init
 from celery.worker import WorkController
@@ -60,7 +59,7 @@ def _predict() -> Predict:
 def prepare(file: str) -> str:
     """Prepare one image to a file, and return its name."""
     process = _process()
-    images = np.stack([prepare_image(Path(file), process.preparation)])
+    images = prepare_image(Path(file), process.preparation)
     return process.artifacts.put(Path(file).stem, {_IMAGES: images})
 
 

@@ -60,7 +60,7 @@ def test_the_queue_gives_the_probability_that_training_gives(tmp_path: Path) -> 
     expected = calibrated_probabilities(logits, package.manifest.temperature).numpy()
 
     files = [as_radiograph(image, tmp_path / f"{at}.dcm") for at, image in enumerate(pixels)]
-    batch = np.stack([prepare_image(path, preparation) for path in files])
+    batch = np.concatenate([prepare_image(path, preparation) for path in files])
 
     np.testing.assert_allclose(Session(package).predict(batch), expected, atol=1e-4)
 
@@ -87,7 +87,7 @@ def test_a_real_radiograph_is_prepared_as_a_reader_sees_it(name: str) -> None:
 
     prepared = prepare_image(SHARED / "dicom" / name, preparation)
 
-    grey = prepared[0] * preparation.std + preparation.mean
+    grey = prepared[0, 0] * preparation.std + preparation.mean
     assert grey.min() >= -1e-6
     assert grey.max() <= 1 + 1e-6
     assert grey.max() - grey.min() > 0.5

@@ -7,7 +7,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset, uid
-from pydicom.data import get_testdata_file
 from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence
 
@@ -42,7 +41,7 @@ def grey(folder: Path, data: Dataset, preparation: ImagePreparation = PLAIN) -> 
     """Save, prepare, and return 8-bit grey values (rows, columns)."""
     path = folder / "image.dcm"
     data.save_as(path, enforce_file_format=True)
-    prepared = prepare_image(path, preparation)
+    (prepared,) = prepare_image(path, preparation)
     assert prepared.dtype == np.float32
     assert prepared.shape == (1, *preparation.size)
     return prepared[0].astype(np.float64) * 255
@@ -238,13 +237,107 @@ def test_a_window_that_is_no_number_is_undecodable_without_its_words(tmp_path: P
     assert "Anna" not in str(caught.value)
 
 
-def test_palettes_and_several_frames_are_unsupported() -> None:
-    palette = get_testdata_file("examples_palette.dcm", download=False)
-    frames = get_testdata_file("rtdose.dcm", download=False)
-    assert palette is not None
-    assert frames is not None
+def test_a_window_of_the_model_replaces_that_of_the_header(tmp_path: Path) -> None:
+    data = image(RAMP, 12)
+    data.RescaleSlope, data.RescaleIntercept = 1, -1024
+    data.WindowCenter, data.WindowWidth = 40, 80
+    lung = PLAIN.model_copy(update={"window": (-600.0, 1500.0)})
 
-    with pytest.raises(UnsupportedInputError, match="Photometric"):
-        prepare_image(Path(palette), PLAIN)
-    with pytest.raises(UnsupportedInputError, match="frames"):
-        prepare_image(Path(frames), PLAIN)
+    shown = grey(tmp_path, data, lung)
+
+    expected = np.clip((RAMP - 1024.0 + 600.5) / 1499 + 0.5, 0, 1) * 255
+    np.testing.assert_allclose(shown, np.floor(expected + 0.5), atol=1e-3)
+
+
+def test_a_presentation_state_of_inversion_inverts_once(tmp_path: Path) -> None:
+    """FOR PRESENTATION mammography: INVERSE goes with MONOCHROME1 and says the same of it."""
+    data = image(RAMP, 12)
+    data.SOPClassUID = uid.DigitalMammographyXRayImageStorageForPresentation
+    data.PresentationIntentType, data.PresentationLUTShape = "FOR PRESENTATION", "INVERSE"
+    data.PhotometricInterpretation = "MONOCHROME1"
+    data.RescaleSlope, data.RescaleIntercept, data.RescaleType = 1, 0, "US"
+    data.WindowCenter, data.WindowWidth = 2048, 4096
+
+    np.testing.assert_allclose(
+        grey(tmp_path, data), 255 - np.floor(RAMP.astype(float) * 255 / 4095 + 0.5), atol=1.01
+    )
+
+
+def test_mammography_for_presentation_without_a_window_is_shown_as_it_is(tmp_path: Path) -> None:
+    data = image(RAMP, 12)
+    data.SOPClassUID = uid.DigitalMammographyXRayImageStorageForPresentation
+    data.PresentationIntentType = "FOR PRESENTATION"
+
+    np.testing.assert_allclose(
+        grey(tmp_path, data), np.floor(RAMP.astype(float) * 255 / 4095 + 0.5), atol=1e-3
+    )
+
+
+def test_signed_values_are_shown_from_their_least_to_their_greatest(tmp_path: Path) -> None:
+    picture = (RAMP.astype(np.int32) - 2048).astype(np.int16)
+
+    shown = grey(tmp_path, image(picture, 12))
+
+    np.testing.assert_allclose(shown, np.floor(RAMP.astype(float) * 255 / 4095 + 0.5), atol=1e-3)
+
+
+def test_a_range_of_padding_is_black(tmp_path: Path) -> None:
+    data = image(RAMP, 12)
+    data.PixelPaddingValue, data.PixelPaddingRangeLimit = 4000, 4095
+
+    assert grey(tmp_path, data)[RAMP >= 4000].max() == pytest.approx(0)
+
+
+def test_values_of_32_bits_are_shown_without_a_table(tmp_path: Path) -> None:
+    picture = RAMP.astype(np.uint32) * 1_000_000
+
+    shown = grey(tmp_path, image(picture, 32))
+
+    np.testing.assert_allclose(shown, np.floor(RAMP / (2**32 - 1) * 1e6 * 255 + 0.5), atol=1e-3)
+
+
+def test_a_model_that_takes_one_frame_skips_objects_of_several(tmp_path: Path) -> None:
+    data = image(RAMP, 12)
+    data.NumberOfFrames = 2
+    data.PixelData = RAMP.tobytes() * 2
+
+    with pytest.raises(UnsupportedInputError, match="several frames"):
+        grey(tmp_path, data)
+
+
+def test_every_frame_is_prepared_where_the_model_takes_frames(tmp_path: Path) -> None:
+    picture = (RAMP // 16).astype(np.uint8)
+    data = image(picture, 8)
+    data.NumberOfFrames = 2
+    data.PixelData = picture.tobytes() + (255 - picture).tobytes()
+    path = tmp_path / "image.dcm"
+    data.save_as(path, enforce_file_format=True)
+
+    prepared = prepare_image(path, PLAIN.model_copy(update={"takes": "frames"}))
+
+    assert prepared.shape == (2, 1, 32, 32)
+    np.testing.assert_allclose(prepared[:, 0] * 255, [picture, 255 - picture], atol=1e-3)
+
+
+def test_an_enhanced_object_has_its_own_window_for_each_frame(tmp_path: Path) -> None:
+    data = image(RAMP, 12)
+    data.SOPClassUID = uid.EnhancedCTImageStorage
+    data.NumberOfFrames = 2
+    data.PixelData = RAMP.tobytes() * 2
+    shared = Dataset()
+    shared.PixelValueTransformationSequence = Sequence([Dataset()])
+    shared.PixelValueTransformationSequence[0].RescaleSlope = 1
+    shared.PixelValueTransformationSequence[0].RescaleIntercept = -1024
+    data.SharedFunctionalGroupsSequence = Sequence([shared])
+    data.PerFrameFunctionalGroupsSequence = Sequence([Dataset(), Dataset()])
+    for group, center in zip(data.PerFrameFunctionalGroupsSequence, (0, 1000), strict=True):
+        group.FrameVOILUTSequence = Sequence([Dataset()])
+        group.FrameVOILUTSequence[0].WindowCenter = center
+        group.FrameVOILUTSequence[0].WindowWidth = 2000
+    path = tmp_path / "image.dcm"
+    data.save_as(path, enforce_file_format=True)
+
+    prepared = prepare_image(path, PLAIN.model_copy(update={"takes": "frames"}))
+
+    assert prepared[0, 0][RAMP == 1024] * 255 == pytest.approx(128)
+    assert prepared[1, 0][RAMP == 2024] * 255 == pytest.approx(128)
