@@ -56,6 +56,17 @@ class Settings(BaseModel):
         description="Character set of HL7 v2 messages that name none in MSH-18, such as "
         "UTF-8, GB18030 or 8859/1.",
     )
+    hl7_tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file of the HL7 v2 door's certificate and its chain; unset: no TLS.",
+    )
+    hl7_tls_key: Path | None = Field(
+        default=None, description="PEM file of that certificate's private key, without a password."
+    )
+    hl7_tls_client_ca: Path | None = Field(
+        default=None,
+        description="PEM file of authorities; an HL7 v2 sender then needs a certificate of theirs.",
+    )
     flower_port: Port = Field(default=5555, description="Port of Flower.")
     flower_login: str | None = Field(
         default=None, description="name:password for Flower; needed beyond loopback."

@@ -1,6 +1,7 @@
 """A sender of HL7 v2 for tests: made-up messages, and a connection that speaks raw MLLP."""
 
 import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -77,8 +78,10 @@ class Acknowledgement:
 class Sender:
     """One connection to the door."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, tls: ssl.SSLContext | None = None) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), SECONDS)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
         self.socket.settimeout(SECONDS)
         self._received = b""
 
@@ -116,7 +119,7 @@ class Sender:
         try:
             while self.socket.recv(65536):
                 pass
-        except ConnectionResetError:
+        except (ConnectionResetError, ssl.SSLError):
             return True
         return True
 

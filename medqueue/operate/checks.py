@@ -118,15 +118,16 @@ def access(settings: Settings) -> Iterator[Finding]:
     if settings.loopback_only:
         yield Finding("access", Verdict.OK, "only this machine reaches the doors")
         return
-    for door, lock in (
-        ("HTTP", "api_tokens"),
-        ("DICOM", "calling_aes"),
-        ("HL7", "hl7_senders"),
-        ("Flower", "flower_login"),
+    for door, locks in (
+        ("HTTP", ("api_tokens",)),
+        ("DICOM", ("calling_aes", "tls_client_ca")),
+        ("HL7", ("hl7_senders", "hl7_tls_client_ca")),
+        ("Flower", ("flower_login",)),
     ):
-        if getattr(settings, lock) is None:
+        if all(getattr(settings, lock) is None for lock in locks):
             what = f"the {door} door would be open to the network ({settings.bind})"
-            cure = f"set MEDQUEUE_{lock.upper()}, or MEDQUEUE_BIND=127.0.0.1"
+            names = " or ".join(f"MEDQUEUE_{lock.upper()}" for lock in locks)
+            cure = f"set {names}, or MEDQUEUE_BIND=127.0.0.1"
             yield Finding("access", Verdict.FAIL, what, cure)
 
 

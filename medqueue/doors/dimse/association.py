@@ -50,11 +50,11 @@ from medqueue.doors.dimse.presentation import (
 from medqueue.doors.dimse.reporter import Reporter
 from medqueue.doors.dimse.transport import (
     DeadlineError,
-    HandshakeError,
     PeerGoneError,
     Transport,
 )
 from medqueue.doors.header import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from medqueue.doors.tls import HandshakeError
 from medqueue.logs import get_logger
 
 _logger = get_logger(__name__)

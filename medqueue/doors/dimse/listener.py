@@ -9,8 +9,8 @@ from medqueue.doors.dimse.limits import Limits
 from medqueue.doors.dimse.peers import read_allow_list
 from medqueue.doors.dimse.presentation import read_private_sop_classes
 from medqueue.doors.dimse.reporter import Reporter
-from medqueue.doors.dimse.tls import read_tls
 from medqueue.doors.listener import Listener
+from medqueue.doors.tls import read_tls
 from medqueue.logs import get_logger
 from medqueue.settings import Settings
 
@@ -53,7 +53,12 @@ class DimseDoor:
             ae_title=settings.ae_title,
             allow_list=read_allow_list(settings, self._address),
             limits=self._limits,
-            tls=read_tls(settings),
+            tls=read_tls(
+                settings.tls_certificate,
+                settings.tls_key,
+                settings.tls_client_ca,
+                variables="MEDQUEUE_TLS",
+            ),
             private_sop_classes=read_private_sop_classes(settings),
             reporter=Reporter(settings),
             admission=admission,

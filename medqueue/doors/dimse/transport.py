@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from medqueue.doors.dimse.limits import Limits
+from medqueue.doors.tls import shake_hands
 
 _TICK_SECONDS = 0.25
 """How often a waiting read looks at its deadline and at whether the door stops."""
@@ -20,10 +21,6 @@ _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 class PeerGoneError(Exception):
     """The connection is closed, by the peer or by us."""
-
-
-class HandshakeError(PeerGoneError):
-    """The peer did not speak TLS, or not as the door does; says the name OpenSSL has for it."""
 
 
 class DeadlineError(Exception):
@@ -56,18 +53,9 @@ class Transport:
         """
         if self._tls is None:
             return
-        try:
-            self._connection = self._tls.wrap_socket(
-                self._connection, server_side=True, do_handshake_on_connect=False
-            )
-            # The kernel's own times do not reach through the TLS layer; these do.
-            self._connection.settimeout(max(_TICK_SECONDS, deadline - time.monotonic()))
-            self._connection.do_handshake()
-            self._connection.settimeout(_TICK_SECONDS)
-        except OSError as error:
-            self._connection.close()  # there is no way to tell it more than TLS has
-            reason = error.reason if isinstance(error, ssl.SSLError) else type(error).__name__
-            raise HandshakeError(reason) from None
+        seconds = max(_TICK_SECONDS, deadline - time.monotonic())
+        self._connection = shake_hands(self._tls, self._connection, seconds)
+        self._connection.settimeout(_TICK_SECONDS)
 
     def enlarge(self, size: int) -> None:
         """Use a buffer of this size from now on."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -9,6 +10,7 @@ import time
 from medqueue.doors.hl7.framing import CR, FS, VT, Deframer, Frame, GarbageError
 from medqueue.doors.hl7.intake import Intake
 from medqueue.doors.hl7.limits import Limits
+from medqueue.doors.tls import HandshakeError, shake_hands
 from medqueue.logs import get_logger
 
 _logger = get_logger(__name__)
@@ -22,9 +24,15 @@ class Connection:
     """Serves one sender. `run` blocks until the sender or the door ends it."""
 
     def __init__(
-        self, peer: socket.socket, intake: Intake, limits: Limits, stopping: threading.Event
+        self,
+        peer: socket.socket,
+        intake: Intake,
+        limits: Limits,
+        stopping: threading.Event,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._peer = peer
+        self._tls = tls
         self._intake = intake
         self._limits = limits
         self._stopping = stopping
@@ -45,7 +53,10 @@ class Connection:
     def run(self) -> None:
         """Serve the sender to the end."""
         try:
+            self._secure()
             self._serve()
+        except HandshakeError as error:
+            _logger.warning("tls-handshake-failed", reason=str(error))
         except GarbageError:
             _logger.warning("connection-closed", reason="not MLLP")
         except TimeoutError:
@@ -53,8 +64,7 @@ class Connection:
         except OSError as error:
             _logger.info("connection-closed", reason=type(error).__name__)
         finally:
-            with contextlib.suppress(OSError):
-                self._peer.shutdown(socket.SHUT_RDWR)
+            self.cut()
             self._peer.close()
             if self._deframer.abandoned:
                 _logger.warning("messages-broken-off", count=self._deframer.abandoned)
@@ -62,7 +72,14 @@ class Connection:
     def cut(self) -> None:
         """End the connection; a read that waits in another thread ends."""
         with contextlib.suppress(OSError):
-            self._peer.shutdown(socket.SHUT_RDWR)
+            # Not the method of a TLS socket, which would pull its state from under the reader.
+            socket.socket.shutdown(self._peer, socket.SHUT_RDWR)
+
+    def _secure(self) -> None:
+        if self._tls is not None:
+            self._peer = shake_hands(self._tls, self._peer, self._limits.handshake_seconds)
+            self._peer.settimeout(_TICK_SECONDS)
+            self._last_at = time.monotonic()
 
     def _serve(self) -> None:
         while not (self._stopping.is_set() and not self._deframer.inside):
@@ -88,7 +105,7 @@ class Connection:
         """Return what has come; None after a tick without a byte, and nothing at the end."""
         try:
             return self._peer.recv(_CHUNK)
-        except BlockingIOError:
+        except (BlockingIOError, TimeoutError):
             return None
 
     def _late_trailer(self) -> Frame | None:
@@ -104,12 +121,21 @@ class Connection:
         try:
             answer = self._intake.answer(frame)
             if answer is not None:
-                self._peer.sendall(bytes((VT,)) + answer + bytes((FS, CR)))
+                self._send(bytes((VT,)) + answer + bytes((FS, CR)))
         except BlockingIOError:
             raise TimeoutError from None
         finally:
             self._busy = False
             self._last_at = time.monotonic()
+
+    def _send(self, block: bytes) -> None:
+        if self._tls is None:
+            self._peer.sendall(block)
+            return
+        # The kernel's own times do not reach through the TLS layer; these do.
+        self._peer.settimeout(self._limits.send_seconds)
+        self._peer.sendall(block)
+        self._peer.settimeout(_TICK_SECONDS)
 
     def _require_pace(self) -> None:
         now = time.monotonic()

@@ -29,5 +29,7 @@ class Limits:
     """For the carriage return after the file separator. Some senders leave it out."""
     idle_seconds: float = 24 * 3600.0
     """Between two messages of a connection."""
+    handshake_seconds: float = 10.0
+    """For TLS to begin."""
     send_seconds: float = 15.0
     """For a sender to take an acknowledgement of some hundred bytes."""

@@ -9,6 +9,7 @@ from medqueue.doors.hl7.intake import Intake
 from medqueue.doors.hl7.limits import Limits
 from medqueue.doors.hl7.senders import read_senders
 from medqueue.doors.listener import Listener
+from medqueue.doors.tls import read_tls
 from medqueue.logs import get_logger
 from medqueue.settings import Settings
 
@@ -33,14 +34,15 @@ class Hl7Door:
         """Make a door that is still closed.
 
         Args:
-            settings: of the allow-list, the default character set, and where to listen.
+            settings: of the allow-list, TLS, the default character set, and where to listen.
             admission: where received reports go.
             host: listen here instead of where the settings say.
             port: likewise; 0 for a free one.
             limits: what senders may cost.
 
         Raises:
-            ConfigurationError: a setting is wrong, or the allow-list missing beyond loopback.
+            ConfigurationError: a setting is wrong, or the allow-list missing beyond loopback; or
+                the files of TLS are.
         """
         self._address = host or settings.bind
         self.port = settings.mllp_port if port is None else port
@@ -49,6 +51,12 @@ class Hl7Door:
         self._senders = read_senders(settings, self._address)
         self._intake = Intake(
             admission, default_codec=require_known(settings.hl7_charset), limits=self._limits
+        )
+        self._tls = read_tls(
+            settings.hl7_tls_certificate,
+            settings.hl7_tls_key,
+            settings.hl7_tls_client_ca,
+            variables="MEDQUEUE_HL7_TLS",
         )
         self._listener = Listener("HL7", self._begin)
 
@@ -79,7 +87,7 @@ class Hl7Door:
         if reason is not None:
             _logger.warning("connection-refused", reason=reason)
             return None
-        return Connection(peer, self._intake, self._limits, self._listener.stopping)
+        return Connection(peer, self._intake, self._limits, self._listener.stopping, self._tls)
 
     def _make_room(self) -> bool:
         """Cut the connection that has been idle longest, if there are too many."""

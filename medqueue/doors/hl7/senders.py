@@ -31,11 +31,13 @@ def read_senders(settings: Settings, host: str) -> Senders:
         ConfigurationError: it is not in its form, or missing where strangers could reach the door.
     """
     if settings.hl7_senders is None:
-        if not ipaddress.ip_address(host).is_loopback:
+        has_certificates = None not in {settings.hl7_tls_certificate, settings.hl7_tls_client_ca}
+        if not has_certificates and not ipaddress.ip_address(host).is_loopback:
             raise ConfigurationError(
                 "the HL7 door would listen beyond this machine and let everybody in; "
                 "name the senders in MEDQUEUE_HL7_SENDERS=address,... (127.0.0.1 if there are "
-                "none), or set MEDQUEUE_BIND=127.0.0.1"
+                "none), ask them for certificates by MEDQUEUE_HL7_TLS_CLIENT_CA, or set "
+                "MEDQUEUE_BIND=127.0.0.1"
             )
         return Senders(None)
     try:

@@ -1,7 +1,8 @@
-"""Fixtures: a DICOM door on a free port, and the programs of dcmtk."""
+"""Fixtures: a DICOM door on a free port, the programs of dcmtk, and certificates."""
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -53,3 +54,31 @@ def dcmtk() -> Callable[[str], str]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an authority, and certificates of a door and of a sender."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("pki")
+
+    def make(name: str, *signed: str | Path) -> None:
+        done = subprocess.run(
+            [
+            openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+            f"/CN={name}", "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem",
+            *signed,
+            ], capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    make("authority")
+    # Without this the extension of an authority would stand in theirs too.
+    signed = ("-CA", folder / "authority.pem", "-CAkey", folder / "authority.key")
+    leaf = ("-addext", "basicConstraints=critical,CA:FALSE")
+    make("door", *signed, *leaf, "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost")
+    make("sender", *signed, *leaf)
+    make("stranger")
+    return folder

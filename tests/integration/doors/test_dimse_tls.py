@@ -1,6 +1,5 @@
 """The DICOM door with TLS, and with private SOP Classes: dcmtk as the sender."""
 
-import shutil
 import socket
 import subprocess
 import time
@@ -21,32 +20,6 @@ def run(*command: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, timeout=60, check=False
     )
-
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an authority, and certificates of a door and of a sender."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("pki")
-
-    def make(name: str, *signed: object) -> None:
-        done = run(
-            openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", 2, "-subj",
-            f"/CN={name}", "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem",
-            *signed,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-
-    make("authority")
-    # Without this the extension of an authority would stand in theirs too.
-    signed = ("-CA", folder / "authority.pem", "-CAkey", folder / "authority.key")
-    leaf = ("-addext", "basicConstraints=critical,CA:FALSE")
-    make("door", *signed, *leaf, "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost")
-    make("sender", *signed, *leaf)
-    make("stranger")
-    return folder
 
 
 @pytest.fixture

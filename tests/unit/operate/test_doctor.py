@@ -67,9 +67,9 @@ def test_open_doors_on_the_network_are_found(settings: Settings) -> None:
     faults = failed(list(checks.access(public)))
     assert {(fault.cure or "").split(",")[0].removeprefix("set ") for fault in faults} == {
         "MEDQUEUE_API_TOKENS",
-        "MEDQUEUE_CALLING_AES",
+        "MEDQUEUE_CALLING_AES or MEDQUEUE_TLS_CLIENT_CA",
         "MEDQUEUE_FLOWER_LOGIN",
-        "MEDQUEUE_HL7_SENDERS",
+        "MEDQUEUE_HL7_SENDERS or MEDQUEUE_HL7_TLS_CLIENT_CA",
     }
 
 

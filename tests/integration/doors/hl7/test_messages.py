@@ -70,7 +70,7 @@ def test_utf_16_is_refused_with_the_reason(a_door: OpenDoor) -> None:
 def test_a_hospital_may_name_the_character_set_of_senders_that_name_none(
     open_door: OpenADoor,
 ) -> None:
-    door = open_door(charset="GBK")
+    door = open_door(settings={"hl7_charset": "GBK"})
     with Sender(door.port) as sender:
         assert sender.ask(a_message(an_obx(CHINESE), charset=""), "gbk").code == "AA"
     assert door.report().text == CHINESE

@@ -1,35 +1,13 @@
-"""Settings of TLS and of private SOP Classes: what is wrong stops the start with the cure."""
-
-from pathlib import Path
+"""Settings of senders and of private SOP Classes: what is wrong stops the start with the cure."""
 
 import pytest
 
 from medqueue.doors.dimse.peers import read_allow_list
 from medqueue.doors.dimse.presentation import read_private_sop_classes
-from medqueue.doors.dimse.tls import read_tls
 from medqueue.errors import ConfigurationError
 from medqueue.settings import Settings
 
 PRIVATE = "1.2.276.0.7230010.3.1.0.1"
-
-
-def test_without_a_certificate_there_is_no_tls() -> None:
-    assert read_tls(Settings()) is None
-
-
-@pytest.mark.parametrize("name", ["tls_certificate", "tls_key", "tls_client_ca"])
-def test_one_file_of_a_pair_alone_stops_the_start(name: str) -> None:
-    with pytest.raises(ConfigurationError, match="both MEDQUEUE_TLS_CERTIFICATE"):
-        read_tls(Settings.model_validate({name: "/nowhere"}))
-
-
-def test_a_file_that_cannot_be_read_or_is_no_certificate_stops_the_start(tmp_path: Path) -> None:
-    files = Settings(tls_certificate=tmp_path / "none", tls_key=tmp_path / "none")
-    with pytest.raises(ConfigurationError, match="No such file"):
-        read_tls(files)
-    (tmp_path / "none").write_text("no certificate")
-    with pytest.raises(ConfigurationError, match="PEM"):
-        read_tls(files)
 
 
 def test_with_certificates_of_clients_a_door_may_open_beyond_loopback() -> None:
