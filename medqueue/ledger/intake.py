@@ -2,42 +2,46 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, literal, select, union_all, update
+from sqlalchemy import Connection, and_, bindparam, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from medqueue.ledger import audit, bell, planning
 from medqueue.ledger.engine import insert_if_new
+from medqueue.ledger.prepared import Prepared
 from medqueue.ledger.tables import instances, series, studies
 from schemas.identifiers import new_id
 from schemas.study import Disposition, InstanceHeader, StoredInstance, StudyState
 
-# Built once: to build them anew for each object took more time than the database does.
-_STUDY = (
-    select(studies.c.id, studies.c.priority, studies.c.state)
-    .where(studies.c.study_instance_uid == bindparam("study_instance_uid"))
-    .with_for_update()
+_FIND = Prepared(
+    lambda _: (
+        select(studies.c.id, studies.c.priority, studies.c.state, series.c.id)
+        .select_from(studies)
+        .outerjoin(
+            series,
+            and_(
+                series.c.study_id == studies.c.id,
+                series.c.series_instance_uid == bindparam("series_instance_uid"),
+            ),
+        )
+        .where(studies.c.study_instance_uid == bindparam("study_instance_uid"))
+        .with_for_update(of=studies)
+    )
 )
-_PLACE = union_all(
-    select(literal("series").label("kind"), series.c.id.label("value")).where(
-        series.c.study_id == bindparam("study_id"),
-        series.c.series_instance_uid == bindparam("series_instance_uid"),
-    ),
-    select(literal("digest"), instances.c.sha256).where(
-        instances.c.sop_instance_uid == bindparam("sop_instance_uid")
-    ),
+_INSERT = Prepared(
+    lambda dialect: (
+        (postgresql if dialect.name == "postgresql" else sqlite)
+        .insert(instances)
+        .on_conflict_do_nothing()
+    )
 )
-"""After the lock, not with it: only then PostgreSQL shows what the last holder has written."""
-
-_INSERT = insert(instances)
-_OPEN = (
-    update(studies)
-    .where(studies.c.id == bindparam("study_id"))
-    .values(state=StudyState.RECEIVING, last_instance_at=bindparam("now"), due_at=None)
-)
-_COUNT_DUPLICATE = (
-    update(studies)
-    .where(studies.c.id == bindparam("study_id"))
-    .values(duplicates=studies.c.duplicates + 1)
+_OPEN = Prepared(
+    lambda _: (
+        update(studies)
+        .where(studies.c.id == bindparam("study_id"))
+        .values(state=StudyState.RECEIVING.value, last_instance_at=bindparam("now"), due_at=None)
+    )
 )
 
 
@@ -55,40 +59,22 @@ def record_instance(
         What became of it, or None if the very same instance is there already: then nothing
         changes, and the stored bytes are a second copy that the caller may drop.
     """
-    study_id, was_open = _open_study(connection, header, calling_ae, now)
-    found = connection.execute(
-        _PLACE,
-        {
-            "study_id": study_id,
-            "series_instance_uid": header.series_instance_uid,
-            "sop_instance_uid": header.sop_instance_uid,
-        },
-    ).all()
-    known = {row.value for row in found if row.kind == "digest"}
-    if stored.sha256 in known:
-        connection.execute(_COUNT_DUPLICATE, {"study_id": study_id})
-        return None
-    disposition = Disposition.CONFLICT if known else Disposition.KEPT
-    series_id = next((row.value for row in found if row.kind == "series"), None)
-    connection.execute(
-        _INSERT,
-        {
-            "id": new_id(),
-            "series_id": series_id or _open_series(connection, study_id, header, now),
-            "sop_instance_uid": header.sop_instance_uid,
-            "sop_class_uid": header.sop_class_uid,
-            "transfer_syntax_uid": header.transfer_syntax_uid,
-            "sha256": stored.sha256,
-            "size": stored.size,
-            "path": stored.path,
-            "disposition": disposition,
-            "body_part": header.body_part,
-            "view_position": header.view_position,
-            "instance_number": header.instance_number,
-            "received_at": now,
-        },
+    study_id, series_id, was_open = _open_study(connection, header, calling_ae, now)
+    disposition = _insert_instance(
+        connection,
+        header,
+        stored,
+        series_id=series_id or _open_series(connection, study_id, header, now),
+        now=now,
     )
-    connection.execute(_OPEN, {"study_id": study_id, "now": now})
+    if disposition is None:
+        connection.execute(
+            update(studies)
+            .where(studies.c.id == study_id)
+            .values(duplicates=studies.c.duplicates + 1)
+        )
+        return None
+    _OPEN.run(connection, study_id=study_id, now=now)
     if disposition is Disposition.CONFLICT:
         audit.record(
             connection,
@@ -113,16 +99,14 @@ def recorded_paths(connection: Connection, paths: Sequence[str]) -> set[str]:
 
 def _open_study(
     connection: Connection, header: InstanceHeader, calling_ae: str, now: datetime
-) -> tuple[str, bool]:
-    """Return the study's id, and whether it was open before; make it if it is new.
+) -> tuple[str, str | None, bool]:
+    """Return the ids of study and series, and whether the study was open; make it if it is new.
 
-    Its row is held until the transaction ends.
-
-    The lock keeps two associations of one study, and the closing of it, in a row.
+    Its row is held until the transaction ends: the lock keeps two associations of one study, and
+    the closing of it, in a row.
     """
-    wanted = {"study_instance_uid": header.study_instance_uid}
-    found = connection.execute(_STUDY, wanted).one_or_none()
-    was_open = found is not None and found.state == StudyState.RECEIVING
+    found = _find(connection, header)
+    was_open = found is not None and found[2] == StudyState.RECEIVING
     if found is None:
         row = {
             "id": new_id(),
@@ -136,13 +120,57 @@ def _open_study(
             "last_instance_at": now,
         }
         connection.execute(insert_if_new(connection, studies, row))
-        found = connection.execute(_STUDY, wanted).one()
-    if header.priority > found.priority:
+        found = _find(connection, header)
+    elif found[3] is None:
+        # On PostgreSQL the study is as its last holder has left it, but not yet the series.
+        found = _find(connection, header)
+    study_id, priority, _, series_id = found
+    if header.priority > priority:
         connection.execute(
-            update(studies).where(studies.c.id == found.id).values(priority=header.priority)
+            update(studies).where(studies.c.id == study_id).values(priority=header.priority)
         )
-        planning.raise_work(connection, found.id, priority=header.priority)
-    return str(found.id), was_open
+        planning.raise_work(connection, study_id, priority=header.priority)
+    return study_id, series_id, was_open
+
+
+def _find(connection: Connection, header: InstanceHeader) -> Any:
+    """Return id, priority and state of the study, and the id of the series, if there is one."""
+    return _FIND.run(
+        connection,
+        study_instance_uid=header.study_instance_uid,
+        series_instance_uid=header.series_instance_uid,
+    ).fetchone()
+
+
+def _insert_instance(
+    connection: Connection,
+    header: InstanceHeader,
+    stored: StoredInstance,
+    *,
+    series_id: str,
+    now: datetime,
+) -> Disposition | None:
+    """Insert it as what the unique keys let it be; None where it is there already."""
+    for disposition in (Disposition.KEPT, Disposition.CONFLICT):
+        cursor = _INSERT.run(
+            connection,
+            id=new_id(),
+            series_id=series_id,
+            sop_instance_uid=header.sop_instance_uid,
+            sop_class_uid=header.sop_class_uid,
+            transfer_syntax_uid=header.transfer_syntax_uid,
+            sha256=stored.sha256,
+            size=stored.size,
+            path=stored.path,
+            disposition=disposition.value,
+            body_part=header.body_part,
+            view_position=header.view_position,
+            instance_number=header.instance_number,
+            received_at=now,
+        )
+        if cursor.rowcount:
+            return disposition
+    return None
 
 
 def _open_series(
