@@ -8,14 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection, Row, func, select
 
 from medqueue.errors import NotFoundError
-from medqueue.ledger import linking
+from medqueue.ledger import completeness, linking
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.linking import LinkConflict, LinkedBy
 from medqueue.ledger.tables import instances, series, studies, work
+from medqueue.results.balance import Balance, take_balance
 from medqueue.results.feed import results_of_reports, results_of_studies
 from medqueue.results.history import Progress, WorkRecord, progress_of, work_records
+from schemas.completeness import ClosedBy, Evidence, EvidenceKind
 from schemas.identifiers import is_uid
-from schemas.result import Result
+from schemas.result import Result, ResultKind
 from schemas.study import Disposition, StudyState
 from schemas.work import Priority
 
@@ -48,10 +50,32 @@ class StudySummary(_Value):
     received_at: datetime
     last_instance_at: datetime
     completed_at: datetime | None = Field(
-        description="When the quiet time was over; null while the study is receiving."
+        description="When it was closed; null while the study is receiving."
     )
     instances: InstanceCounts
     duplicates: int = Field(description="How often an object came again, bit by bit the same.")
+
+
+class EvidenceRecord(_Value):
+    """What one source has said last about how much of the study there is."""
+
+    kind: EvidenceKind
+    source: str = Field(description="AE title, name of a token, or address of an archive.")
+    at: datetime
+    times: int = Field(description="How often it has said something of this kind.")
+    series_instance_uid: str | None = Field(description="Null: about the whole study.")
+    instances: int | None
+    series: int | None
+
+
+class Completeness(_Value):
+    """What closed the study, and what speaks for and against its being whole."""
+
+    closed_by: ClosedBy | None = Field(description="Null while it is receiving.")
+    is_proven: bool = Field(
+        description="False where only time went by: it was closed without proof."
+    )
+    evidence: tuple[EvidenceRecord, ...]
 
 
 class SeriesHistory(_Value):
@@ -78,6 +102,8 @@ class LinkedReport(_Value):
 class StudyHistory(StudySummary):
     """One study with everything that has happened to it."""
 
+    completeness: Completeness
+    balance: Balance
     series: tuple[SeriesHistory, ...]
     reports: tuple[LinkedReport, ...] = Field(
         description="The reports that are joined to it, and those in conflict with it."
@@ -106,11 +132,15 @@ def find_study(ledger: Ledger, study_instance_uid: str) -> StudyHistory:
             LinkedReport.model_validate(dict(report._mapping))  # noqa: SLF001 - its public name
             for report in linking.reports_of_study(connection, found.id)
         )
+        results = _results_of(connection, study_instance_uid, linked)
+        known = completeness.open_study(connection, found)
         return StudyHistory(
             **dict(summary),
+            completeness=_completeness_of(found, known.evidence),
+            balance=take_balance(connection, found, known, _on_images(results)),
             series=_series_of(connection, found.id),
             reports=linked,
-            results=_results_of(connection, study_instance_uid, linked),
+            results=results,
         )
 
 
@@ -174,6 +204,31 @@ def _results_of(
     for results in results_of_reports(connection, joined).values():
         found += results
     return tuple({result.seq: result for result in sorted(found, key=_seq)}.values())
+
+
+def _completeness_of(row: Row[Any], evidence: Sequence[Evidence]) -> Completeness:
+    is_closed = row.state == StudyState.COMPLETE and row.closed_by is not None
+    closed_by = ClosedBy(row.closed_by) if is_closed else None
+    return Completeness(
+        closed_by=closed_by,
+        is_proven=closed_by is not None and closed_by.is_proof,
+        evidence=tuple(
+            EvidenceRecord(
+                kind=one.kind,
+                source=one.source,
+                at=one.at,
+                times=one.times,
+                series_instance_uid=one.series_instance_uid,
+                instances=one.instances,
+                series=one.series,
+            )
+            for one in evidence
+        ),
+    )
+
+
+def _on_images(results: Sequence[Result]) -> list[Result]:
+    return [result for result in results if result.kind is ResultKind.IMAGE]
 
 
 def _seq(result: Result) -> int:

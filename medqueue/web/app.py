@@ -19,6 +19,7 @@ from medqueue.settings import Settings
 from medqueue.web import problems
 from medqueue.web.access import Access
 from medqueue.web.api import api_router
+from medqueue.web.completion import completion_router
 from medqueue.web.failures import failures_router
 from medqueue.web.fhir import fhir_router
 from medqueue.web.middleware import AccessControl, BodyLimit, SecurityHeaders
@@ -112,6 +113,11 @@ def create_app(
     )
     app.include_router(
         api_router(ledger, watch),
+        dependencies=token,
+        responses=problems.document(*refused, *failed),
+    )
+    app.include_router(
+        completion_router(ledger, clock),
         dependencies=token,
         responses=problems.document(*refused, *failed),
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from http import HTTPStatus
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
 from medqueue.doors.admission import Clock
@@ -14,6 +14,8 @@ from medqueue.results.feed import results_of_reports, results_of_studies
 from medqueue.results.overview import take_overview
 from medqueue.results.reports import find_report, list_reports, read_text
 from medqueue.results.studies import find_study, list_studies
+from medqueue.web.access import Role
+from medqueue.web.completion import completion_page_router
 from medqueue.web.failures import failures_page_router
 from medqueue.web.highlight import cut
 from medqueue.web.rendering import Renderer
@@ -48,12 +50,17 @@ def pages_router(ledger: Ledger, clock: Clock) -> APIRouter:
         )
 
     @router.get("/view/studies/{study_instance_uid}")
-    def study(study_instance_uid: str) -> HTMLResponse:
+    def study(request: Request, study_instance_uid: str) -> HTMLResponse:
         try:
             found = find_study(ledger, study_instance_uid)
         except NotFoundError as error:
             return render("missing.html", HTTPStatus.NOT_FOUND, detail=error.detail)
-        return render("study.html", study=found, results=list(reversed(found.results)))
+        return render(
+            "study.html",
+            study=found,
+            results=list(reversed(found.results)),
+            may_decide=request.state.caller.role is Role.ADMIN,
+        )
 
     @router.get("/view/reports/{report_id:path}")
     def report(report_id: str) -> HTMLResponse:
@@ -71,6 +78,7 @@ def pages_router(ledger: Ledger, clock: Clock) -> APIRouter:
             results=list(reversed(found.results)),
         )
 
+    router.include_router(completion_page_router(ledger, clock))
     router.include_router(failures_page_router(ledger, clock, render))
 
     return router
