@@ -215,15 +215,7 @@ class Admission:
         """Put a refusal on record, so that an administrator sees it; best effort."""
         _logger.warning("input-refused", code=error.code, detail=error.detail)
         try:
-            with self._ledger.write() as connection:
-                audit.record(
-                    connection,
-                    now=self._clock(),
-                    actor=actor,
-                    action="refused",
-                    code=error.code,
-                    detail=error.detail,
-                )
+            self._commits.run(self._record_refusals, (actor, error), in_bulk=True)
         except DBAPIError as failure:
             # Without its traceback: an SQL error quotes rows.
             _logger.error("refusal-not-recorded", error=type(failure).__name__)  # noqa: TRY400
@@ -245,6 +237,21 @@ class Admission:
         return report_intake.record_reports(
             connection, received, max_attempts=self._max_attempts, now=self._clock()
         )
+
+    def _record_refusals(
+        self, connection: Connection, refused: Sequence[tuple[str, RefusedInputError]]
+    ) -> list[None]:
+        now = self._clock()
+        for actor, error in refused:
+            audit.record(
+                connection,
+                now=now,
+                actor=actor,
+                action="refused",
+                code=error.code,
+                detail=error.detail,
+            )
+        return [None] * len(refused)
 
     def _commit(self, record: Record[R, T], received: R, *, in_bulk: bool) -> T:
         """Record one input durably, once more if another sender got in between."""

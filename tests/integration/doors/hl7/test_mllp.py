@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -149,20 +148,6 @@ def test_a_sender_that_dawdles_is_cut(open_door: OpenADoor) -> None:
         sender.send(framed(a_message())[:50])
         assert sender.is_closed_by_the_door()
     assert_alive(door)
-
-
-def test_two_hundred_senders_at_once_lose_nothing(a_door: OpenDoor) -> None:
-    def send(number: int) -> str:
-        with Sender(a_door.port) as sender:
-            ready.wait(60)
-            message = a_message(control_id=f"M-{number}", order=f"OBR|1||FI-{number}")
-            return sender.ask(message).code
-
-    ready = threading.Barrier(200)
-    with ThreadPoolExecutor(200) as pool:
-        codes = list(pool.map(send, range(200)))
-    assert codes == ["AA"] * 200
-    assert {row.report_id for row in a_door.reports()} == {f"FI-{n}" for n in range(200)}
 
 
 def test_a_new_sender_takes_the_place_of_the_one_idle_longest(open_door: OpenADoor) -> None:
