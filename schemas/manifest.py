@@ -61,12 +61,25 @@ class ImagePreparation(_Strict):
         return self
 
 
+class Tokenization(_Strict):
+    """Text to token numbers. Part of the model: other numbers are other words to it."""
+
+    file: str
+    """File name of the vocabulary inside the package folder, without a path."""
+    sha256: Sha256
+    """Of that file."""
+    max_tokens: int = Field(gt=0, le=10_000)
+    """What the network reads at once; a longer text is read in pieces of whole sentences."""
+
+
 class Label(_Strict):
     """One output of the model."""
 
     name: str
     code: Code | None = None
     threshold: float = Field(default=0.5, ge=0, le=1)
+    sums_up: bool = False
+    """Such as 'any finding': it speaks of the others and is left out of averages over labels."""
 
 
 class Engine(StrEnum):
@@ -99,6 +112,7 @@ class Manifest(_Strict):
     """Of the weights file."""
     accepts: Accepts
     preparation: ImagePreparation | None = None
+    tokenization: Tokenization | None = None
     labels: tuple[Label, ...] = ()
     temperature: float = Field(default=1.0, gt=0)
     """Logits are divided by it before the sigmoid (Guo et al. 2017)."""
@@ -108,6 +122,8 @@ class Manifest(_Strict):
     licence: str
     data_provenance: str
     released: date
+    candidate: bool = False
+    """Its first version too waits for `medqueue models promote`."""
 
     def reference(self) -> ModelReference:
         """Return what a result says about the model."""

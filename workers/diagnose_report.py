@@ -1,19 +1,27 @@
 """One report text: split into sections and sentences, read by the model, told as findings."""
 
+from typing import Protocol
+
 from sqlalchemy import select
 
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.tables import reports
+from schemas.document import Document
+from schemas.finding import Finding
 from schemas.manifest import Manifest
 from schemas.result import Outcome, ResultStatus
 from schemas.work import Claim
-from workers.models.rules import RuleLabeler
 from workers.preprocess.text import split
 
 
-def diagnose_report(
-    ledger: Ledger, claim: Claim, manifest: Manifest, labeler: RuleLabeler
-) -> Outcome:
+class Labeler(Protocol):
+    """What reads a document: rules or a network."""
+
+    def label(self, document: Document) -> tuple[Finding, ...]:
+        """Return the findings of the document, with the spans that say so."""
+
+
+def diagnose_report(ledger: Ledger, claim: Claim, manifest: Manifest, labeler: Labeler) -> Outcome:
     """Return the findings of a report with the spans of text that say so."""
     with ledger.read() as connection:
         report = connection.execute(

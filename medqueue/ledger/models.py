@@ -16,7 +16,7 @@ _MANIFEST_TEXT = cast(models.c.manifest, Text)
 
 
 def register(connection: Connection, manifest: Manifest, *, now: datetime) -> None:
-    """Make a model version known; the first version of a name is released at once.
+    """Make a model version known; the first of a name is released at once, if no candidate.
 
     Raises:
         PackageError: the same name and version is known with other weights or another manifest.
@@ -44,7 +44,7 @@ def register(connection: Connection, manifest: Manifest, *, now: datetime) -> No
     any_released = connection.execute(
         select(models.c.version).where(models.c.name == manifest.name, models.c.released)
     ).first()
-    if any_released is None:
+    if any_released is None and not manifest.candidate:
         release(connection, manifest.name, manifest.version, actor="medqueue", now=now)
 
 

@@ -33,7 +33,7 @@ def installed_packages() -> Iterator[Path]:
 
 
 def register(ledger: Ledger, folders: Iterable[Path], *, now: datetime) -> list[Manifest]:
-    """Verify packages and make them known; the first version of a name is released at once.
+    """Verify packages and make them known, and release the first version of a new name.
 
     Raises:
         PackageError: a package is damaged, or its version is known with other weights.
@@ -46,10 +46,10 @@ def register(ledger: Ledger, folders: Iterable[Path], *, now: datetime) -> list[
 
 
 def verify(folder: Path) -> Manifest:
-    """Read the manifest of a package and compare the digest of its weights.
+    """Read the manifest of a package and compare the digests of its files.
 
     Raises:
-        PackageError: the manifest cannot be read, or the weights are not those that it states.
+        PackageError: the manifest cannot be read, or a file is not the one that it states.
     """
     try:
         content = tomllib.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
@@ -65,22 +65,31 @@ def verify(folder: Path) -> Manifest:
         raise PackageError(
             f"{folder.name}: {_MANIFEST}: wrong or unknown: {fields}; {_CURE}"
         ) from error
-    if _digest(folder, manifest.weights) != manifest.sha256:
-        raise PackageError(
-            f"{manifest.name} {manifest.version}: {manifest.weights} is not the file that the "
-            f"manifest states (SHA-256 differs); {_CURE}"
-        )
+    for name, sha256 in _files(manifest).items():
+        if _digest(folder, name) != sha256:
+            raise PackageError(
+                f"{manifest.name} {manifest.version}: {name} is not the file that the "
+                f"manifest states (SHA-256 differs); {_CURE}"
+            )
     return manifest
 
 
+def _files(manifest: Manifest) -> dict[str, str]:
+    """Return the files that a package consists of, with their digests."""
+    files = {manifest.weights: manifest.sha256}
+    if manifest.tokenization is not None:
+        files[manifest.tokenization.file] = manifest.tokenization.sha256
+    return files
+
+
 def _digest(folder: Path, name: str) -> str:
-    weights = folder / name
-    if weights.parent != folder or weights.is_symlink() or not weights.is_file():
+    path = folder / name
+    if path.parent != folder or path.is_symlink() or not path.is_file():
         raise PackageError(
-            f"{folder.name}: the weights must be a file inside the package, without a path or "
+            f"{folder.name}: {name} must be a file inside the package, without a path or "
             f"link; {_CURE}"
         )
-    with weights.open("rb") as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -103,7 +112,7 @@ def add(ledger: Ledger, settings: Settings, folder: Path, *, now: datetime) -> M
     partial = target.with_name(f".{manifest.version}.part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True, mode=0o700)
-    for name in (_MANIFEST, manifest.weights, _CARD):
+    for name in (_MANIFEST, *_files(manifest), _CARD):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, partial / name, follow_symlinks=False)
     verify(partial)

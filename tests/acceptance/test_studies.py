@@ -22,7 +22,7 @@ from whole_system import System, run, statuses
 from workers.inference.session import Session
 from workers.models.package import bundled_packages, load_package
 from workers.training.data import read_split
-from workers.training.evaluate import logits_of
+from workers.training.evaluate import logits_of_images
 
 pytestmark = pytest.mark.acceptance
 
@@ -255,6 +255,6 @@ def trained_on(pictures: np.ndarray) -> list[float]:
     package = load_package(folder)
     session, preparation = Session(package), package.manifest.preparation
     assert preparation is not None
-    logits = logits_of(session._network.cpu(), pictures, preparation)
+    logits = logits_of_images(session._network.cpu(), pictures, preparation)
     probabilities = (logits / package.manifest.temperature).sigmoid()
     return [float(probability) for probability in probabilities[:, 0]]

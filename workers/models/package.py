@@ -1,4 +1,4 @@
-"""A model package: a folder with `manifest.toml` and one file of weights, verified before use.
+"""A model package: a folder with `manifest.toml` and the files it names, verified before use.
 
 A package may come from anywhere, so nothing in it is trusted: sizes are bounded, the file of
 weights cannot lie elsewhere, its digest is checked on the very bytes that are loaded, and only
@@ -21,6 +21,8 @@ MAX_MANIFEST_BYTES = 256 * 1024
 """A manifest is a page of text; more is an attack or a mistake."""
 MAX_WEIGHTS_BYTES = 2 * 1024**3
 """The whole file is read into memory to check its digest; raise it for larger models."""
+MAX_TOKENIZER_BYTES = 16 * 1024**2
+"""A vocabulary of 100,000 words has about one."""
 
 BUNDLED_FOLDER = Path(__file__).parent / "bundled"
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -34,6 +36,8 @@ class Package:
     manifest: Manifest
     weights: bytes = field(repr=False)
     """The verified content: safetensors for `torch`, a rule file for `rules`."""
+    tokenizer: bytes | None = field(default=None, repr=False)
+    """The verified vocabulary, where the manifest names one."""
 
 
 def bundled_packages() -> list[Path]:
@@ -57,20 +61,30 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def load_package(folder: Path) -> Package:
-    """Read a package and verify the digest of its weights."""
+    """Read a package and verify the digests of its files."""
     manifest = read_manifest(folder)
-    if _FILE_NAME.fullmatch(manifest.weights) is None:
+    weights = _verified(folder, manifest.weights, manifest.sha256, MAX_WEIGHTS_BYTES)
+    named = manifest.tokenization
+    if named is None:
+        return Package(folder, manifest, weights)
+    tokenizer = _verified(folder, named.file, named.sha256, MAX_TOKENIZER_BYTES)
+    return Package(folder, manifest, weights, tokenizer)
+
+
+def _verified(folder: Path, name: str, sha256: str, limit: int) -> bytes:
+    if _FILE_NAME.fullmatch(name) is None:
         raise PackageError(
-            f"{folder.name}: weights must be the name of a file inside the package, without a path"
+            f"{folder.name}: weights and tokenizer must be names of files inside the package, "
+            "without a path"
         )
-    weights = _bounded_bytes(folder / manifest.weights, MAX_WEIGHTS_BYTES)
-    digest = hashlib.sha256(weights).hexdigest()
-    if digest != manifest.sha256:
+    content = _bounded_bytes(folder / name, limit)
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
         raise PackageError(
-            f"{folder.name}: {manifest.weights} has SHA-256 {digest}, but the manifest says "
-            f"{manifest.sha256}: get the package again from where it came"
+            f"{folder.name}: {name} has SHA-256 {digest}, but the manifest says "
+            f"{sha256}: get the package again from where it came"
         )
-    return Package(folder, manifest, weights)
+    return content
 
 
 def _bounded_bytes(path: Path, limit: int) -> bytes:

@@ -12,6 +12,8 @@ from torch import nn
 
 from medqueue.errors import PackageError
 from workers.models.cnn import ResidualCnn
+from workers.models.rnn import BiGru
+from workers.models.transformer import TextTransformer
 
 ENTRY_POINT_GROUP = "medqueue.architectures"
 
@@ -20,13 +22,21 @@ Parameters = Mapping[str, int | float | str | bool]
 
 
 class Builder(Protocol):
-    """Makes an untrained network that maps (n, 1, rows, columns) to logits (n, labels)."""
+    """Makes an untrained network that maps a batch to logits (n, labels).
+
+    A batch is (n, 1, rows, columns) float32 for images and token numbers (n, length) int64 for
+    texts; a network for texts is an `attention.TextNetwork`.
+    """
 
     def __call__(self, labels: int, **parameters: float | str | bool) -> nn.Module:
         """Build it for so many labels."""
 
 
-BUILDERS: Mapping[str, Builder] = {"residual-cnn": ResidualCnn}  # type: ignore[dict-item]
+BUILDERS: Mapping[str, Builder] = {
+    "residual-cnn": ResidualCnn,  # type: ignore[dict-item]
+    "bi-gru": BiGru,  # type: ignore[dict-item]
+    "text-transformer": TextTransformer,  # type: ignore[dict-item]
+}
 
 
 def architectures() -> dict[str, Builder]:

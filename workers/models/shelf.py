@@ -22,7 +22,7 @@ def take_package(manifest: Manifest, added: Path) -> Package:
     for folder in folders:
         found = read_manifest(folder)
         if (found.name, found.version) == (manifest.name, manifest.version):
-            if found.sha256 != manifest.sha256:
+            if (found.sha256, found.tokenization) != (manifest.sha256, manifest.tokenization):
                 raise PackageError(
                     f"{manifest.name} {manifest.version} on this machine has other weights than "
                     "the ledger knows; install the package that was registered"

@@ -16,8 +16,9 @@ from medqueue.logs import get_logger
 from medqueue.settings import Settings, load_settings
 from medqueue.storage.artifacts import ArtifactStore
 from medqueue.storage.instances import InstanceStore
-from schemas.manifest import Manifest
+from schemas.manifest import Engine, Manifest
 from schemas.result import ResultKind
+from workers.diagnose_report import Labeler
 from workers.diagnose_study import Predict, SeriesDiagnosis
 from workers.inference.host import ModelHost
 from workers.models.lexicon import parse_lexicon
@@ -40,7 +41,7 @@ class WorkerProcess:
     ledger: Ledger
     series: SeriesDiagnosis
     networks: ModelHost[Predict]
-    labelers: ModelHost[RuleLabeler]
+    labelers: ModelHost[Labeler]
 
 
 @functools.cache
@@ -54,8 +55,13 @@ def worker_process() -> WorkerProcess:
 
         return Session(take_package(manifest, settings.models_dir)).predict
 
-    def load_labeler(manifest: Manifest) -> RuleLabeler:
-        return RuleLabeler(parse_lexicon(take_package(manifest, settings.models_dir).weights))
+    def load_labeler(manifest: Manifest) -> Labeler:
+        package = take_package(manifest, settings.models_dir)
+        if manifest.engine is Engine.RULES:
+            return RuleLabeler(parse_lexicon(package.weights))
+        from workers.inference.reader import TextReader  # torch: rules alone do without
+
+        return TextReader(package)
 
     return WorkerProcess(
         name=f"{platform.node()}:{os.getpid()}",

@@ -18,8 +18,8 @@ def fit_temperature(logits: Tensor, targets: Tensor) -> float:
     needs no gradient, no starting point and no step size, and always ends in the same place.
 
     Args:
-        logits: (n,), of data that the network was not trained on.
-        targets: (n,), 0 or 1.
+        logits: (n,) or (n, labels), of data that the network was not trained on.
+        targets: Of the same shape, 0 or 1.
     """
     precise, wanted = logits.double(), targets.double()
 

@@ -1,17 +1,18 @@
 """What `medqueue train` reads: one TOML file that describes data, model and optimisation.
 
 Everything that ends up in the package's manifest is described here, except what training finds out:
-the temperature, the digest of the weights, and the day.
+the temperature, the vocabulary, the digests of the files, and the day.
 """
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from medqueue.errors import ConfigurationError
 from schemas.manifest import Accepts, ImagePreparation, Label, Name, Version
+from workers.training.records import RecordForm
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -20,7 +21,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class DataConfig(_Strict):
+class ImageData(_Strict):
     """The labelled images: an npz file in MedMNIST's form with a train and a val split."""
 
     path: Path
@@ -29,19 +30,62 @@ class DataConfig(_Strict):
     """Which class of the file means that the label is present; in BreastMNIST it is 0."""
 
 
-class PackageConfig(_Strict):
-    """What the manifest says about the model; see `schemas.manifest.Manifest`."""
+class Generated(_Strict):
+    """Texts that `workers.training.phrasebook` writes, instead of a file."""
+
+    seed: int = 0
+    train: int = Field(gt=0)
+    val: int = Field(gt=0)
+    """Texts of either split, shared out evenly among the model's languages."""
+
+
+class TextData(RecordForm):
+    """The labelled texts: JSON lines with a train and a val split, or generated ones."""
+
+    path: Path | None = None
+    """Relative to the folder that `medqueue train` is started in."""
+    generated: Generated | None = None
+    calibration_share: float = Field(default=0.1, gt=0, lt=1)
+    """So much of the train split is kept out of training; the temperature is fitted on it."""
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if (self.path is None) == (self.generated is None):
+            raise ValueError("give either path or generated")
+        return self
+
+
+class _PackageConfig(_Strict):
+    """What the manifest says about any model; see `schemas.manifest.Manifest`."""
 
     name: Name
     version: Version
     architecture: str
     parameters: dict[str, int | float | str | bool] = {}
-    preparation: ImagePreparation
-    label: Label
     accepts: Accepts
+    candidate: bool = False
     intended_use: str
     licence: str
     data_provenance: str
+
+
+class ImagePackage(_PackageConfig):
+    """An image model has one label."""
+
+    preparation: ImagePreparation
+    label: Label
+
+
+class TextPackage(_PackageConfig):
+    """A text model has any number; its network learns the size of its vocabulary by itself."""
+
+    labels: tuple[Label, ...] = Field(min_length=1)
+    max_tokens: int = Field(default=256, gt=0)
+    min_count: int = Field(default=2, gt=0)
+    """A word that comes less often in the training texts is unknown."""
+
+
+PackageConfig = ImagePackage | TextPackage
 
 
 class Augmentation(_Strict):
@@ -67,6 +111,13 @@ class Augmentation(_Strict):
     """Standard deviation of added noise, up to this share of the full range."""
 
 
+class TextAugmentation(_Strict):
+    """What is done to a training text; drawn anew for each text and epoch."""
+
+    unknown: Share = 0.05
+    """So many of its words are made unknown, as words of other hospitals are."""
+
+
 class Optimisation(_Strict):
     """The training loop: AdamW under a one-cycle learning rate (Smith and Topin 2018)."""
 
@@ -79,21 +130,39 @@ class Optimisation(_Strict):
     label_smoothing: Share = 0.1
     ema_decay: float = Field(default=0.995, ge=0, lt=1)
     """Per step. The averaged weights are the ones that are kept."""
+    balance: Share = 1.0
+    """1 lets present and absent count alike however rare a label is; 0 each case as it comes."""
 
 
-class TrainConfig(_Strict):
-    """The whole file."""
+class ImageTraining(_Strict):
+    """The whole file, for a model of images."""
 
-    data: DataConfig
-    package: PackageConfig
+    kind: Literal["image"] = "image"
+    data: ImageData
+    package: ImagePackage
     augmentation: Augmentation = Augmentation()
     optimisation: Optimisation = Optimisation()
 
 
-def read_config(path: Path) -> TrainConfig:
+class TextTraining(_Strict):
+    """The whole file, for a model of texts."""
+
+    kind: Literal["text"]
+    data: TextData
+    package: TextPackage
+    augmentation: TextAugmentation = TextAugmentation()
+    optimisation: Optimisation = Optimisation()
+
+
+TrainConfig = Annotated[ImageTraining | TextTraining, Field(discriminator="kind")]
+_ADAPTER: TypeAdapter[ImageTraining | TextTraining] = TypeAdapter(TrainConfig)
+
+
+def read_config(path: Path) -> ImageTraining | TextTraining:
     """Read and check a training configuration; an unknown key is refused by name."""
     try:
-        return TrainConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        table = {"kind": "image"} | tomllib.loads(path.read_text(encoding="utf-8"))
+        return _ADAPTER.validate_python(table)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read as TOML: {error}") from error
     except ValidationError as error:

@@ -6,21 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from schemas.manifest import ImagePreparation
-from workers.models.registry import build
-from workers.training.augmentation import augment
-from workers.training.config import Optimisation, TrainConfig
-from workers.training.data import LabelledImages
+from workers.training.batches import Batches
+from workers.training.config import Optimisation
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What one pass over the training images came to."""
+    """What one pass over the training data came to."""
 
     number: int
     of: int
@@ -36,50 +32,57 @@ def seed_everything(seed: int) -> torch.Generator:
 
 
 def train_network(
-    config: TrainConfig, images: LabelledImages, report: Callable[[Epoch], None]
+    build: Callable[[], nn.Module],
+    batches: Batches,
+    how: Optimisation,
+    report: Callable[[Epoch], None],
 ) -> nn.Module:
-    """Train a network on labelled images and return the averaged one, in evaluation mode."""
-    how = config.optimisation
+    """Train a network and return the averaged one, in evaluation mode.
+
+    Args:
+        build: Makes the untrained network, once chance is seeded.
+        batches: The training data.
+        how: Of the optimisation.
+        report: Is told of every epoch.
+    """
     generator = seed_everything(how.seed)
-    network = build(config.package.architecture, 1, config.package.parameters)
+    network = build()
     # Batch statistics are averaged like the weights: otherwise they would belong to other weights.
     averaging = get_ema_multi_avg_fn(how.ema_decay)  # type: ignore[no-untyped-call]
     average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
     optimiser = torch.optim.AdamW(_decay_groups(network, how.weight_decay), lr=how.learning_rate)
-    steps = len(images.pixels) // how.batch_size
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=how.learning_rate, total_steps=steps * how.epochs
+        optimiser, max_lr=how.learning_rate, total_steps=batches.steps * how.epochs
     )
-    pixels = torch.from_numpy(images.pixels).unsqueeze(1)
-    targets = torch.from_numpy(images.targets).float().unsqueeze(1)
-    weights = class_weights(images.targets)
+    weights = class_weights(batches.targets, how.balance)
     for number in range(1, how.epochs + 1):
         network.train()
-        order = torch.randperm(len(pixels), generator=generator)
         total = 0.0
-        for step in range(steps):
-            chosen = order[step * how.batch_size : (step + 1) * how.batch_size]
-            batch = augment(pixels[chosen].float() / 255, config.augmentation, generator)
-            logits = network(_normalised(batch, config.package.preparation))
-            loss = smoothed_loss(logits, targets[chosen], weights, how)
+        for inputs, targets in batches.epoch(generator):
+            loss = smoothed_loss(network(inputs), targets, weights, how)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
             average.update_parameters(network)
             total += loss.item()
-        report(Epoch(number, how.epochs, total / steps))
+        report(Epoch(number, how.epochs, total / batches.steps))
     return average.module.eval()
 
 
-def class_weights(targets: NDArray[np.bool_]) -> tuple[float, float]:
-    """Weights (absent, present) under which both classes count the same and the mean is one."""
-    present = float(np.mean(targets))
-    return 0.5 / (1 - present), 0.5 / present
+def class_weights(targets: Tensor, balance: float) -> tuple[Tensor, Tensor]:
+    """Return the weights (labels,) of absent and of present cases.
+
+    At balance 1 both count alike for each label, and their mean is one; at 0 all weights are one.
+    A label that all or none of the cases have keeps its weights at one.
+    """
+    present = targets.mean(dim=0)
+    present = torch.where((present > 0) & (present < 1), present, 0.5)
+    return (0.5 / (1 - present)) ** balance, (0.5 / present) ** balance
 
 
 def smoothed_loss(
-    logits: Tensor, targets: Tensor, weights: tuple[float, float], how: Optimisation
+    logits: Tensor, targets: Tensor, weights: tuple[Tensor, Tensor], how: Optimisation
 ) -> Tensor:
     """Binary cross-entropy against targets drawn towards one half (Szegedy et al. 2016)."""
     smooth = targets * (1 - how.label_smoothing) + how.label_smoothing / 2
@@ -95,7 +98,3 @@ def _decay_groups(network: nn.Module, weight_decay: float) -> list[dict[str, obj
         {"params": matrices, "weight_decay": weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
-
-
-def _normalised(images: Tensor, preparation: ImagePreparation) -> Tensor:
-    return (images - preparation.mean) / preparation.std

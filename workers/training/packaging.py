@@ -1,4 +1,4 @@
-"""Writing a trained network as a model package: weights as safetensors, and their manifest."""
+"""Writing a trained network as a model package: its files, and the manifest that names them."""
 
 import hashlib
 import json
@@ -7,49 +7,76 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save as save_safetensors
-from torch import nn
 
-from schemas.manifest import Engine, Manifest
+from schemas.manifest import Engine, Manifest, Tokenization
 from schemas.result import ResultKind
 from workers.models.package import MANIFEST_NAME
-from workers.training.config import PackageConfig
+from workers.models.tokenizer import write_tokenizer
+from workers.training.config import ImagePackage, PackageConfig
+from workers.training.recipes import Trained
 
 WEIGHTS_NAME = "weights.safetensors"
+TOKENIZER_NAME = "tokenizer.json"
 
 
 def write_package(
-    folder: Path, network: nn.Module, config: PackageConfig, temperature: float, released: date
+    folder: Path, trained: Trained, config: PackageConfig, released: date
 ) -> Manifest:
-    """Write `weights.safetensors` and `manifest.toml` into a folder and return the manifest.
+    """Write the weights, the vocabulary of a text model, and `manifest.toml`; return the manifest.
 
     The manifest is written last: a folder without one is no package, so a write that is cut off
     leaves nothing that could be loaded.
     """
-    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    weights = save_safetensors(state)
+    state = {name: tensor.contiguous() for name, tensor in trained.network.state_dict().items()}
+    files = {WEIGHTS_NAME: save_safetensors(state)}
+    if trained.tokenizer is not None:
+        files[TOKENIZER_NAME] = write_tokenizer(trained.tokenizer)
     manifest = Manifest(
         name=config.name,
         version=config.version,
-        kind=ResultKind.IMAGE,
         engine=Engine.TORCH,
         architecture=config.architecture,
-        parameters=config.parameters,
         weights=WEIGHTS_NAME,
-        sha256=hashlib.sha256(weights).hexdigest(),
+        sha256=_digest(files[WEIGHTS_NAME]),
         accepts=config.accepts,
-        preparation=config.preparation,
-        labels=(config.label,),
-        temperature=temperature,
+        temperature=trained.temperature,
         intended_use=config.intended_use,
         licence=config.licence,
         data_provenance=config.data_provenance,
         released=released,
+        candidate=config.candidate,
+        parameters=trained.parameters,
+        **_of_kind(config, files),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / WEIGHTS_NAME).write_bytes(weights)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
     text = toml_of(manifest.model_dump(mode="json", exclude_none=True))
     (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
     return manifest
+
+
+def _of_kind(config: PackageConfig, files: dict[str, bytes]) -> dict[str, Any]:
+    """Return the fields of the manifest in which image and text models differ."""
+    if isinstance(config, ImagePackage):
+        return {
+            "kind": ResultKind.IMAGE,
+            "preparation": config.preparation,
+            "labels": (config.label,),
+        }
+    return {
+        "kind": ResultKind.TEXT,
+        "tokenization": Tokenization(
+            file=TOKENIZER_NAME,
+            sha256=_digest(files[TOKENIZER_NAME]),
+            max_tokens=config.max_tokens,
+        ),
+        "labels": config.labels,
+    }
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def toml_of(table: dict[str, Any], heading: str = "") -> str:

@@ -136,3 +136,12 @@ def test_without_an_earlier_release_there_is_nothing_to_roll_back_to(ledger: Led
 
     with ledger.write() as connection, pytest.raises(NotFoundError, match="no earlier release"):
         models.roll_back(connection, "chest", actor="anna", now=after(2))
+
+
+def test_a_candidate_waits_for_a_person_even_as_the_first_of_its_name(ledger: Ledger) -> None:
+    register(ledger, an_image_model(candidate=True))
+    assert released(ledger) == []
+
+    release(ledger, "1.0.0")
+
+    assert released(ledger) == ["chest 1.0.0"]

@@ -10,6 +10,7 @@ from medqueue.errors import PackageError
 from medqueue.ledger import models
 from medqueue.ledger.engine import Ledger
 from medqueue.operate import registration
+from medqueue.settings import Settings
 from schemas.result import ResultKind
 
 MANIFEST = """
@@ -79,3 +80,24 @@ def test_a_manifest_that_lacks_something_names_it(tmp_path: Path) -> None:
 def test_every_installed_package_is_sound() -> None:
     names = {registration.verify(folder).name for folder in registration.installed_packages()}
     assert "cxr-pneumonia" in names
+
+
+def test_the_vocabulary_of_a_text_model_is_verified_and_copied_with_it(
+    tmp_path: Path, sqlite_ledger: Ledger
+) -> None:
+    folder = package(tmp_path / "p")
+    with (folder / "manifest.toml").open("a", encoding="utf-8") as manifest:
+        digest = hashlib.sha256(b"words").hexdigest()
+        manifest.write(
+            f'[tokenization]\nfile = "words.json"\nsha256 = "{digest}"\nmax_tokens = 10\n'
+        )
+    (folder / "words.json").write_bytes(b"other words")
+    with pytest.raises(PackageError, match=r"words\.json is not the file"):
+        registration.verify(folder)
+
+    (folder / "words.json").write_bytes(b"words")
+    settings = Settings(data_dir=tmp_path / "data")
+    registration.add(sqlite_ledger, settings, folder, now=NOW)
+
+    (added,) = registration.added_packages(settings)
+    assert (added / "words.json").read_bytes() == b"words"

@@ -16,7 +16,7 @@ from workers.models.network import build_network
 from workers.models.package import bundled_packages, load_package
 from workers.preprocess.pixels import normalise, prepare_image
 from workers.training.data import LabelledImages, read_split
-from workers.training.evaluate import logits_of
+from workers.training.evaluate import logits_of_images
 
 SHARED = Path(__file__).resolve().parents[4].parent / "shared" / "data"
 PACKAGE = {folder.name: folder for folder in bundled_packages()}["cxr-pneumonia"]
@@ -56,7 +56,7 @@ def test_the_queue_gives_the_probability_that_training_gives(tmp_path: Path) -> 
     preparation = package.manifest.preparation
     assert preparation is not None
     pixels = validation().pixels[:24]
-    logits = logits_of(build_network(package), pixels, preparation)
+    logits = logits_of_images(build_network(package), pixels, preparation)
     expected = calibrated_probabilities(logits, package.manifest.temperature).numpy()
 
     files = [as_radiograph(image, tmp_path / f"{at}.dcm") for at, image in enumerate(pixels)]

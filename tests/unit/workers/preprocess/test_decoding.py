@@ -106,6 +106,7 @@ def test_twelve_bit_jpeg_is_decoded() -> None:
         (uid.JPEGLosslessSV1, imagecodecs.ljpeg_encode(PICTURE, bitspersample=16)),
         (uid.JPEGLSLossless, imagecodecs.jpegls_encode(PICTURE)),
         (uid.JPEG2000Lossless, imagecodecs.jpeg2k_encode(PICTURE, codecformat="j2k", level=0)),
+        (uid.HTJ2KLossless, imagecodecs.htj2k_encode(PICTURE)),
     ],
 )
 def test_lossless_compression_gives_the_picture_back(

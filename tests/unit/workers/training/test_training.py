@@ -209,20 +209,33 @@ def test_a_flip_is_a_mirror_image() -> None:
 
 
 def test_class_weights_make_the_classes_count_alike() -> None:
-    targets = np.array([True, True, True, False])
+    targets = torch.tensor([[1.0], [1.0], [1.0], [0.0]])
 
-    absent, present = class_weights(targets)
+    absent, present = class_weights(targets, 1.0)
 
-    assert 3 * present == pytest.approx(absent)
-    assert 3 * present + absent == pytest.approx(4)
+    assert 3 * present.item() == pytest.approx(absent.item())
+    assert 3 * present.item() + absent.item() == pytest.approx(4)
+
+
+def test_without_balance_every_case_counts_as_it_comes() -> None:
+    absent, present = class_weights(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), 0.0)
+
+    assert absent.tolist() == present.tolist() == [1.0, 1.0]
+
+
+def test_a_label_that_no_case_has_gives_no_infinite_weight() -> None:
+    absent, present = class_weights(torch.tensor([[0.0], [0.0]]), 1.0)
+
+    assert (absent.item(), present.item()) == (1.0, 1.0)
 
 
 def test_smoothing_draws_the_best_answer_towards_one_half() -> None:
     how = Optimisation(label_smoothing=0.2)
     logits = torch.logit(torch.tensor([[0.9], [0.99]]))
     targets = torch.ones(2, 1)
+    ones = torch.ones(1)
 
-    losses = [smoothed_loss(logits[at], targets[at], (1, 1), how) for at in range(2)]
+    losses = [smoothed_loss(logits[at], targets[at], (ones, ones), how) for at in range(2)]
 
     assert losses[0] < losses[1]
 

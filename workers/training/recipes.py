@@ -1,0 +1,122 @@
+"""From a configuration to a trained, calibrated and measured network; images and texts alike."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from medqueue.errors import ConfigurationError
+from workers.models.registry import Parameters, build
+from workers.models.tokenizer import Tokenizer, learn_vocabulary
+from workers.training import records
+from workers.training.batches import ImageBatches, TextBatches
+from workers.training.calibration import fit_temperature
+from workers.training.config import ImageTraining, TextTraining
+from workers.training.data import read_split
+from workers.training.evaluate import (
+    Evaluation,
+    evaluate_logits,
+    logits_of_images,
+    logits_of_texts,
+)
+from workers.training.loop import Epoch, train_network
+from workers.training.phrasebook import write_records
+from workers.training.records import LabelledTexts, Record
+
+Report = Callable[[Epoch], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What training found out."""
+
+    network: nn.Module
+    parameters: Parameters
+    """That the network was built with."""
+    temperature: float
+    measured: Evaluation
+    """On the val split."""
+    tokenizer: Tokenizer | None = None
+    """Of a text model."""
+
+
+def train_images(config: ImageTraining, report: Report) -> Trained:
+    """Train on the train split; fit the temperature and measure on the val split."""
+    data, package = config.data, config.package
+    training = read_split(data.path, "train", data.positive_class)
+    validation = read_split(data.path, "val", data.positive_class)
+    how = config.optimisation
+    batches = ImageBatches(training, package.preparation, config.augmentation, how.batch_size)
+    network = train_network(
+        lambda: build(package.architecture, 1, package.parameters), batches, how, report
+    )
+    logits = logits_of_images(network, validation.pixels, package.preparation)
+    targets = validation.targets[:, None]
+    temperature = fit_temperature(logits, torch.from_numpy(targets))
+    measured = evaluate_logits(logits, targets, (package.label,), temperature)
+    return Trained(network, package.parameters, temperature, measured)
+
+
+def train_texts(config: TextTraining, report: Report) -> Trained:
+    """Train on most of the train split, fit the temperature on the rest, measure on val.
+
+    A text of the val split is never trained on, nor is one twice that comes in many copies.
+    """
+    package, how = config.package, config.optimisation
+    found = _records(config)
+    validation = [record for record in found if record.split == "val"]
+    known = records.without_texts_of(records.of_split(found, "train"), validation)
+    names = tuple(label.name for label in package.labels)
+    training, calibration = _parted(
+        records.label_records(known, names, config.data.terms), config.data.calibration_share
+    )
+    tokenizer = learn_vocabulary(training.documents, min_count=package.min_count)
+    parameters = {**package.parameters, "vocabulary": len(tokenizer.tokens)}
+    batches = TextBatches(
+        training,
+        tokenizer,
+        config.augmentation,
+        max_tokens=package.max_tokens,
+        batch_size=how.batch_size,
+    )
+    network = train_network(
+        lambda: build(package.architecture, len(names), parameters), batches, how, report
+    )
+
+    def logits_of(texts: LabelledTexts) -> Tensor:
+        return logits_of_texts(
+            network,
+            texts.documents,
+            tokenizer,
+            max_tokens=package.max_tokens,
+            labels=len(names),
+        )
+
+    temperature = fit_temperature(logits_of(calibration), torch.from_numpy(calibration.targets))
+    unseen = records.label_records(validation, names, config.data.terms)
+    measured = evaluate_logits(logits_of(unseen), unseen.targets, package.labels, temperature)
+    return Trained(network, parameters, temperature, measured, tokenizer)
+
+
+def _records(config: TextTraining) -> list[Record]:
+    data = config.data
+    if data.path is not None:
+        return records.read_records(data.path, data)
+    if data.generated is None:
+        raise ConfigurationError("data: give either path or generated")
+    return write_records(
+        data.generated.seed,
+        {"train": data.generated.train, "val": data.generated.val},
+        config.package.accepts.languages,
+    )
+
+
+def _parted(texts: LabelledTexts, share: float) -> tuple[LabelledTexts, LabelledTexts]:
+    """Part the texts for training from those for calibration: every so many-th is of the latter."""
+    step = max(2, round(1 / share))
+    aside = range(0, len(texts.documents), step)
+    rest = [at for at in range(len(texts.documents)) if at % step]
+    if not rest:
+        raise ConfigurationError("data: the train split has too few texts to train on")
+    return texts.select(rest), texts.select(aside)
