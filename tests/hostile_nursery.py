@@ -7,23 +7,24 @@ import ctypes
 import os
 import signal
 import sys
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.preprocess import nursery
+from workers.preprocess import codecs, nursery
 
 HANG, CRASH, KILL = 11, 12, 13
 """First pixels that do harm."""
 COMMAND = (sys.executable, "-P", __file__)
 
-_honest = imagecodecs.jpegls_decode
+_Decode = Callable[[bytes], NDArray[np.generic]]
 
 
-def _hostile(frame: bytes, **options: Any) -> NDArray[np.generic]:
-    decoded = np.asarray(_honest(frame, **options))
+def _hostile(honest: _Decode, frame: bytes) -> NDArray[np.generic]:
+    decoded = np.asarray(honest(frame))
     if decoded.flat[0] == HANG:
         ctypes.PyDLL(None).pause()  # in C, with the GIL held: no Python code runs any more
     elif decoded.flat[0] == CRASH:
@@ -34,6 +35,8 @@ def _hostile(frame: bytes, **options: Any) -> NDArray[np.generic]:
 
 
 if __name__ == "__main__":
-    imagecodecs.jpegls_decode = _hostile
+    imagecodecs.jpegls_decode = partial(_hostile, imagecodecs.jpegls_decode)
+    imagecodecs.htj2k_decode = partial(_hostile, imagecodecs.htj2k_decode)
+    codecs._HTJ2K_SECONDS = 0.5
     nursery.MEMORY_BYTES = 64 * 1024**2
     nursery.main()

@@ -7,18 +7,24 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from medqueue.operate.bench import BENCHMARKS, Row, describe_machine, run_benchmark
+from medqueue.operate.bench import (
+    Row,
+    benchmark_names,
+    describe_benchmark,
+    describe_machine,
+    run_benchmark,
+)
 
 
 @click.command()
-@click.argument("name", required=False, type=click.Choice(tuple(BENCHMARKS)))
+@click.argument("name", required=False, type=click.Choice(benchmark_names()))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a benchmark, each a line.")
 def bench(*, name: str | None, as_json: bool) -> None:
     """Run one benchmark, or all, each on a system of its own in a temporary folder.
 
     Example: medqueue bench latency --json
     """
-    for each in [name] if name else BENCHMARKS:
+    for each in [name] if name else benchmark_names():
         rows = run_benchmark(each)
         if as_json:
             click.echo(json.dumps(_content(each, rows)))
@@ -38,7 +44,7 @@ def _content(name: str, rows: list[Row]) -> dict[str, object]:
 
 def _table(name: str, rows: list[Row]) -> Table:
     table = Table(
-        title=f"{name}: {BENCHMARKS[name]}",
+        title=f"{name}: {describe_benchmark(name)}",
         caption=describe_machine(),
         title_justify="left",
         caption_justify="left",

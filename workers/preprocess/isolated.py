@@ -176,12 +176,12 @@ class IsolatedPreparation:
         except (EOFError, OSError):
             last = self._decoder.last_signal()
             self.close()
-            raise _cause_of_death(last, seconds) from None
+            raise _cause_of_death(last) from None
 
 
-def _cause_of_death(last: int | None, seconds: float) -> MedqueueError:
+def _cause_of_death(last: int | None) -> MedqueueError:
     if last == signal.SIGALRM:
-        return UndecodableError(f"decoding took longer than {seconds:g} s and was ended")
+        return UndecodableError("decoding did not come to an end in time")
     if last in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL):
         return UndecodableError(f"a decoder crashed on it ({signal.Signals(last).name})")
     return DecoderLostError(
