@@ -64,13 +64,11 @@ class Walk:
             NotDicomError: the bytes do not parse.
         """
         found: dict[int, bytes] = {}
+        self._run(found, wanted, inside, last)
         for tag, vr, length in self._elements(None, implicit=self._implicit):
             if tag > last:
                 break
-            if tag not in wanted and tag not in inside and length != _UNDEFINED:
-                self._skip(length)  # nearly all elements
-                self._leap(wanted, inside, last)
-            elif tag in inside:
+            if tag in inside:
                 implicit = self._implicit or vr == b"UN"
                 for end in self._items(length):
                     for inner, inner_vr, inner_length in self._elements(end, implicit=implicit):
@@ -82,32 +80,39 @@ class Walk:
                 found.setdefault(tag, self._value(length))
             else:
                 self._pass(vr, length, implicit=self._implicit, depth=0)
+            self._run(found, wanted, inside, last)
         return found
 
-    def _leap(self, wanted: Container[int], inside: Container[int], last: int) -> None:
-        """Pass, in one go, the plain elements at hand that nobody has asked for.
+    def _run(
+        self, found: dict[int, bytes], wanted: Container[int], inside: Container[int], last: int
+    ) -> None:
+        """Go over the plain elements at hand, nearly all of a header, in one loop.
 
         Whatever is out of the ordinary is left where it is, for `_elements` to look at closely.
         """
         data, begin = self._source.at_hand()
-        implicit, unpack, here, passed = self._implicit, self._either.unpack_from, begin, 0
-        furthest = len(data) - _LONGEST_HEADER
-        while here <= furthest:
+        implicit, unpack, unpack_long = self._implicit, self._either.unpack_from, self._long
+        size, last = len(data), min(last, _ITEM - 1)
+        here, passed = begin, 0
+        while here + _LONGEST_HEADER <= size:
             group, element, vr, short, long = unpack(data, here)
             tag = group << 16 | element
-            if tag > last or tag in wanted or tag in inside or tag >= _ITEM:
-                break
             if implicit:
-                (length,) = self._long.unpack_from(data, here + 4)
-                after = here + _HEADER_LENGTH + length
+                value = here + _HEADER_LENGTH
+                after = value + unpack_long.unpack_from(data, here + 4)[0]
             elif vr in _SHORT_VRS:
-                after = here + _HEADER_LENGTH + short
+                value = here + _HEADER_LENGTH
+                after = value + short
             elif vr in _LONG_VRS:
-                after = here + _LONGEST_HEADER + long
+                value = here + _LONGEST_HEADER
+                after = value + long
             else:
                 break
-            if after > len(data):  # such as one of undefined length
+            # One of undefined length is longer than all that can be at hand.
+            if after > size or tag > last or tag in inside:
                 break
+            if tag in wanted:
+                found.setdefault(tag, data[value : min(after, value + _LONGEST_VALUE)])
             here = after
             passed += 1
         self._left -= passed
