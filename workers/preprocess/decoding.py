@@ -29,7 +29,7 @@ below what would push a worker out of memory. A header that promises more is not
 MAX_INFLATED_BYTES = 2 * MAX_DECODED_BYTES
 """For Deflated Explicit VR, whose whole data set is one zlib stream that may grow 1,000 times."""
 
-BITS_ALLOCATED = (8, 16, 32)
+BITS_ALLOCATED = (1, 8, 16, 32)
 _YBR = ("YBR_FULL", "YBR_FULL_422")
 NEEDED = (
     "Rows",
@@ -119,8 +119,8 @@ def _decoded_bytes(header: Dataset) -> int:
         raise UndecodableError("Samples per Pixel is neither 1 nor 3")
     if bits not in BITS_ALLOCATED or not 1 <= stored <= bits:
         raise UndecodableError(
-            f"Bits Allocated {bits} with Bits Stored {stored}: only 8, 16 and 32 with at most as "
-            "many stored are decoded"
+            f"Bits Allocated {bits} with Bits Stored {stored}: only 1, 8, 16 and 32 with at "
+            "most as many stored are decoded"
         )
     if int(header.PixelRepresentation) not in (0, 1):
         raise UndecodableError("Pixel Representation is neither 0 nor 1")
