@@ -14,7 +14,8 @@ from schemas.completeness import ClosedBy, Evidence, EvidenceKind
 
 _KNOWING = frozenset({EvidenceKind.ARCHIVE_COUNT, EvidenceKind.DECLARED})
 """Sources whose number is believed when it is met. What objects announce is believed only once
-their association is released: some senders announce how many there are so far."""
+their association is released, while it has not changed, and if it is more than one: some senders
+announce how many there are so far, beginning with one."""
 
 _ENDS = frozenset({EvidenceKind.ASSOCIATION_RELEASED, EvidenceKind.ASSOCIATION_ABORTED})
 
@@ -115,7 +116,9 @@ def _lack(expected: int | None, has: int) -> list[int]:
 
 
 def _is_believed(count: Evidence, study: OpenStudy) -> bool:
-    return count.kind in _KNOWING or _released_by(study) == count.source
+    if count.kind in _KNOWING:
+        return True
+    return _released_by(study) == count.source and (count.instances or 0) > 1
 
 
 def _released_by(study: OpenStudy) -> str | None:

@@ -84,6 +84,12 @@ def test_what_objects_announce_is_believed_once_their_association_is_released() 
     assert closed(of(announced, other)) is None
 
 
+def test_a_first_object_that_announces_one_is_no_proof() -> None:
+    """It may be how many there are so far, or all there are: nobody can tell."""
+    announced = said(EvidenceKind.ANNOUNCED, at=1, instances=1)
+    assert looks_at(of(announced, RELEASED, received=1)) == after(LAST + QUIET)
+
+
 def test_an_announcement_that_changes_is_not_believed() -> None:
     so_far = Evidence(
         EvidenceKind.ANNOUNCED, "PACS", after(LAST), instances=10, is_steady=False, times=10
