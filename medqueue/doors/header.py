@@ -54,6 +54,7 @@ _TAGS = {
         "AccessionNumber",
         "Modality",
         "PatientID",
+        "IssuerOfPatientID",
         "BodyPartExamined",
         "ViewPosition",
         "StudyInstanceUID",
@@ -84,7 +85,7 @@ _INSIDE = frozenset({tag_for_keyword("RequestAttributesSequence") or 0})
 
 
 def read_header(
-    data_set: io.BufferedReader, transfer_syntax_uid: str, *, urgent: bool
+    data_set: io.BufferedIOBase, transfer_syntax_uid: str, *, urgent: bool
 ) -> InstanceHeader:
     """Read the attributes that the ledger indexes, without touching pixel data.
 
@@ -108,6 +109,7 @@ def read_header(
         sop_class_uid=_uid(values, "SOPClassUID"),
         transfer_syntax_uid=transfer_syntax_uid,
         patient_id=_text(values, "PatientID", 128),
+        patient_id_issuer=_text(values, "IssuerOfPatientID", 128),
         accession_number=_text(values, "AccessionNumber", 128),
         modality=_code(values, "Modality", 16),
         body_part=_code(values, "BodyPartExamined", 64),
@@ -118,7 +120,7 @@ def read_header(
     )
 
 
-def require_whole(data_set: io.BufferedReader, transfer_syntax_uid: str) -> None:
+def require_whole(data_set: io.BufferedIOBase, transfer_syntax_uid: str) -> None:
     """Walk over all elements, pixel data too, to see that none is cut off.
 
     A deflated data set passes: its end is not known before it is inflated.
@@ -165,7 +167,7 @@ def _padded(text: str, padding: bytes) -> bytes:
     return value + padding * (len(value) % 2)
 
 
-def _walk(data_set: io.BufferedReader, transfer_syntax_uid: str) -> Walk:
+def _walk(data_set: io.BufferedIOBase, transfer_syntax_uid: str) -> Walk:
     source = (
         InflatingSource(data_set, _MAX_INFLATED_HEADER)
         if transfer_syntax_uid in _DEFLATED

@@ -27,7 +27,7 @@ class Source(Protocol):
 class PlainSource:
     """A data set as it lies in a file."""
 
-    def __init__(self, file: io.BufferedReader) -> None:
+    def __init__(self, file: io.BufferedIOBase) -> None:
         self._file = file
         here = file.tell()
         self._left = file.seek(0, io.SEEK_END) - here
@@ -64,7 +64,7 @@ class PlainSource:
 class InflatingSource:
     """A deflated data set (PS3.5 section A.5), inflated up to a bound: it may be a bomb."""
 
-    def __init__(self, file: io.BufferedReader, most: int) -> None:
+    def __init__(self, file: io.BufferedIOBase, most: int) -> None:
         self._file = file
         self._left = most
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import os
-import shutil
 import time
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +25,9 @@ _ABANDONED_SECONDS = 24 * 3600
 _CHECK_SPACE_EVERY = 64 * 1024 * 1024
 """Bytes of one object between two looks at the free space."""
 
+_REMEMBERED = 64 * 1024
+"""A data set of up to so many bytes is read again from memory, which small objects feel."""
+
 
 class InstanceStore:
     """A folder of Part 10 files under names of our own; a UID never becomes a path."""
@@ -43,7 +45,8 @@ class InstanceStore:
         Raises:
             OutOfResourcesError: less is free than the reserve.
         """
-        free = shutil.disk_usage(self.root).free
+        disk = os.statvfs(self.root)
+        free = disk.f_bavail * disk.f_frsize
         if free < self._min_free:
             raise OutOfResourcesError(
                 f"disk almost full: {free >> 20} MiB free, {self._min_free >> 20} MiB are kept in "
@@ -107,26 +110,27 @@ class IncomingInstance:
 
     def __init__(self, store: InstanceStore, header: bytes) -> None:
         self._store = store
-        self._name = new_id()
         self._berth = store.berths.take()
         self._file_path = (
-            store.root / _INCOMING / f"{self._name}.part"
-            if self._berth is None
-            else self._berth.file
+            store.root / _INCOMING / f"{new_id()}.part" if self._berth is None else self._berth.file
         )
-        self._begin = len(header)
+        self._header = header
+        self._remembered = bytearray()
         self._digest = hashlib.sha256()
         self._failure: OutOfResourcesError | None = None
         self._is_kept = False
         self.size = 0
         """Bytes of the data set so far."""
         try:
-            # Unbuffered: pieces are large already, and come from the buffer of a socket.
-            self._file = io.FileIO(self._file_path, "x+" if self._berth is None else "r+")
+            # Descriptors instead of a file object: pieces are large already, and come from the
+            # buffer of a socket. To append, wherever `read_again` has read last.
+            flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
+            if self._berth is None:
+                flags |= os.O_CREAT | os.O_EXCL
+            self._descriptor = os.open(self._file_path, flags, 0o600)
         except OSError as error:
             self._settle()
             raise _cannot_write(error) from error
-        self._write(header)
 
     def __enter__(self) -> Self:
         return self
@@ -137,7 +141,7 @@ class IncomingInstance:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        os.close(self._descriptor)
         self._settle()
 
     def write(self, piece: bytes | memoryview) -> None:
@@ -149,10 +153,12 @@ class IncomingInstance:
         before = self.size
         self.size += len(piece)
         self._digest.update(piece)
+        if self.size <= _REMEMBERED:
+            self._remembered += piece
         if self._failure is None:
             if before // _CHECK_SPACE_EVERY != self.size // _CHECK_SPACE_EVERY:
                 self._check_space()
-            self._write(piece)
+            self._write([piece] if before else [self._header, piece])
 
     def require_written(self) -> None:
         """Tell a disk that has refused from a sender that has sent too little.
@@ -163,10 +169,12 @@ class IncomingInstance:
         if self._failure is not None:
             raise self._failure
 
-    def read_again(self) -> io.BufferedReader:
+    def read_again(self) -> io.BufferedIOBase:
         """Return a reader of the data set from its begin; good until the next call here."""
-        self._file.seek(self._begin)
-        return io.BufferedReader(io.FileIO(self._file.fileno(), closefd=False))
+        if self.size <= _REMEMBERED:
+            return io.BytesIO(self._remembered)
+        os.lseek(self._descriptor, len(self._header), os.SEEK_SET)
+        return io.BufferedReader(io.FileIO(self._descriptor, closefd=False))
 
     def keep(self) -> StoredInstance:
         """Give the object its place, and return when it would survive a power cut.
@@ -174,10 +182,12 @@ class IncomingInstance:
         Raises:
             OutOfResourcesError: the disk has refused.
         """
+        if self.size == 0:
+            self._write([self._header])
         self.require_written()
         try:
             path = self._give_name() if self._berth is None else self._berth.path
-            _sync_data(self._file.fileno())
+            _sync_data(self._descriptor)
             if self._berth is None:
                 sync_folder(self._file_path.parent)
         except OSError as error:
@@ -192,8 +202,9 @@ class IncomingInstance:
         before anybody is told of the name.
         """
         # The tail of the name is random; its head is the time and would fill one folder.
-        folder = self._store.make_folder(self._name[-_FANOUT:])
-        self._file_path = self._file_path.rename(folder / f"{self._name}.dcm")
+        name = self._file_path.stem
+        folder = self._store.make_folder(name[-_FANOUT:])
+        self._file_path = self._file_path.rename(folder / f"{name}.dcm")
         return f"{folder.name}/{self._file_path.name}"
 
     def _settle(self) -> None:
@@ -202,11 +213,14 @@ class IncomingInstance:
         elif not self._is_kept:
             self._file_path.unlink(missing_ok=True)
 
-    def _write(self, piece: bytes | memoryview) -> None:
-        rest = memoryview(piece)
+    def _write(self, pieces: list[bytes | memoryview]) -> None:
         try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            while pieces:
+                written = os.writev(self._descriptor, pieces)
+                while pieces and written >= len(pieces[0]):
+                    written -= len(pieces.pop(0))
+                if pieces:
+                    pieces[0] = memoryview(pieces[0])[written:]
         except OSError as error:
             self._failure = _cannot_write(error)
 

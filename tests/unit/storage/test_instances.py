@@ -37,6 +37,16 @@ def test_the_data_set_can_be_read_again_before_it_is_kept(tmp_path: Path) -> Non
         assert incoming.read_again().read() == b"data set, more"
 
 
+def test_a_large_data_set_can_be_read_again_too_and_goes_on_at_its_end(tmp_path: Path) -> None:
+    pieces = [bytes([number]) * 100_000 for number in range(3)]
+    with InstanceStore(tmp_path, min_free_mib=0).receive(HEADER) as incoming:
+        incoming.write(pieces[0])
+        incoming.write(pieces[1])
+        assert incoming.read_again().read(100_001) == pieces[0] + pieces[1][:1]
+        incoming.write(pieces[2])
+        assert incoming.read_again().read() == b"".join(pieces)
+
+
 def test_what_is_not_kept_leaves_nothing_behind(tmp_path: Path) -> None:
     with InstanceStore(tmp_path, min_free_mib=0).receive(HEADER) as incoming:
         incoming.write(b"data set")
@@ -65,8 +75,9 @@ def test_a_disk_that_fills_during_an_object_is_told_at_its_end(
 
 def test_a_disk_that_refuses_to_write_is_told_at_the_end(tmp_path: Path) -> None:
     with InstanceStore(tmp_path, min_free_mib=0).receive(HEADER) as incoming:
-        incoming._file.close()
-        incoming._file = open("/dev/full", "r+b", buffering=0)  # noqa: PTH123, SIM115
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, incoming._descriptor)
+        os.close(full)
         incoming.write(b"data set")
         with pytest.raises(OutOfResourcesError, match="No space left"):
             incoming.keep()
