@@ -23,7 +23,7 @@ class Labeler(Protocol):
 
 def diagnose_report(ledger: Ledger, claim: Claim, manifest: Manifest, labeler: Labeler) -> Outcome:
     """Return the findings of a report with the spans of text that say so."""
-    with ledger.read() as connection:
+    with ledger.statement() as connection:
         report = connection.execute(
             select(reports.c.text, reports.c.language).where(reports.c.id == claim.subject_id)
         ).one()

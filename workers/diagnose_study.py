@@ -96,7 +96,7 @@ class SeriesDiagnosis:
 
     def _planned_rows(self, claim: Claim, manifest: Manifest) -> Sequence[Row[Any]] | None:
         """Return the instances that the work is about, or None if there are others by now."""
-        with self._ledger.read() as connection:
+        with self._ledger.statement() as connection:
             kept = planning.kept_instances(connection, claim.subject_id)
         fitting, _ = planning.fitting_instances(manifest, kept)
         digest = planning.digest_of(row.sha256 for row in fitting)

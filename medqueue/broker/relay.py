@@ -10,13 +10,13 @@ from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
+from medqueue.broker.publishing import publish
 from medqueue.broker.routing import QUEUES, queue_name
 from medqueue.ledger import clock, completeness, dispatch
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.patience import read_patience
 from medqueue.logs import get_logger
 from medqueue.settings import Settings
-from schemas.work import TASK_NAMES, WorkToPublish
 
 _logger = get_logger(__name__)
 
@@ -77,7 +77,7 @@ class Relay:
             self._sweep()
         due = dispatch.take_unpublished(self._ledger, limit=_BATCH, now=self._clock())
         self._is_behind = len(due) == _BATCH
-        self._publish(due)
+        publish(self._app, self._ledger, due)
 
     def _complete_studies(self) -> None:
         now = self._clock()
@@ -129,27 +129,7 @@ class Relay:
                 )
                 if silent:
                     _logger.warning("published-again", queue=queue, count=len(silent))
-                self._publish(silent)
-
-    def _publish(self, due: list[WorkToPublish]) -> None:
-        """Send one message for each piece of work: its task name and its opaque id."""
-        published = 0
-        try:
-            with self._app.producer_pool.acquire(block=True, timeout=5) as producer:
-                for work in due:
-                    self._app.send_task(
-                        TASK_NAMES[work.stage],
-                        args=[work.id],
-                        queue=queue_name(work.stage, work.priority),
-                        producer=producer,
-                    )
-                    published += 1
-        except (RedisError, KombuError, OSError):
-            dispatch.unpublish(self._ledger, [work.id for work in due[published:]])
-            raise
-        finally:
-            if published:
-                _logger.info("published", works=[work.id for work in due[:published]])
+                publish(self._app, self._ledger, silent)
 
     def _pause(self) -> float:
         if self._is_behind:

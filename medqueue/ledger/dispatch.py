@@ -7,16 +7,10 @@ from sqlalchemy import ColumnElement, Connection, and_, func, not_, select, upda
 
 from medqueue.ledger import models, work
 from medqueue.ledger.engine import Ledger
+from medqueue.ledger.silence import publish_again_after
 from medqueue.ledger.tables import work as work_table
 from schemas.result import Outcome, ResultError, ResultStatus
 from schemas.work import Priority, Stage, WorkState, WorkToPublish
-
-SILENCE_SECONDS = 5.0
-"""Published work that nobody claimed for so long may have been lost by the broker."""
-MAX_SILENCE_SECONDS = 300.0
-"""The wait doubles with every publication of a row, up to this."""
-_MAX_DOUBLINGS = 10
-"""Beyond the longest silence; a row published a thousand times would overflow a float."""
 
 WORKER_LOST = ResultError(
     code="worker-lost",
@@ -186,10 +180,9 @@ def _take(
         # Two relays share the rows out instead of publishing the same ones.
         rows = connection.execute(wanted.with_for_update(skip_locked=True)).all()
         for count in {row.publications for row in rows}:
-            silence = min(SILENCE_SECONDS * 2 ** min(count, _MAX_DOUBLINGS), MAX_SILENCE_SECONDS)
             connection.execute(
                 update(work_table)
                 .where(columns.id.in_([row.id for row in rows if row.publications == count]))
-                .values(publications=count + 1, publish_after=now + timedelta(seconds=silence))
+                .values(publications=count + 1, publish_after=publish_again_after(count, now=now))
             )
     return [WorkToPublish(row.id, Stage(row.stage), Priority(row.priority)) for row in rows]

@@ -1,15 +1,18 @@
-"""Opening the ledger, and its two kinds of transaction."""
+"""Opening the ledger, and its kinds of transaction."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, make_url
+import psycopg
+from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError, NoSuchModuleError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from medqueue.errors import ConfigurationError
 from medqueue.ledger.bell import Ear, PipeEar, PostgresEar, ring_pipe, take_ring
@@ -20,8 +23,14 @@ _HIDE_PARAMETERS = True
 """The text of an SQL error would list them: patient ids, report texts. PostgreSQL may still quote a
 row in its own words, so logs have the type of such an error only."""
 
+_RESTED_SECONDS = 1.0
+"""A connection unused for so long is asked whether its server still knows it. To ask before every
+transaction costs as much as a statement; not to ask refuses an input after each restart."""
+_USED_AT = "medqueue_used_at"
+
 _NORMAL = 1
 """SQLite's `synchronous`: with a write-ahead log, no commit waits, and none can tear the file."""
+_WRITE, _SINGLE, _LASTING = "medqueue_write", "medqueue_single", "medqueue_lasting"
 _USUAL, _PRESENT = "medqueue_synchronous_usual", "medqueue_synchronous_present"
 
 
@@ -44,6 +53,17 @@ class Ledger:
             yield connection
 
     @contextmanager
+    def statement(self) -> Iterator[Connection]:
+        """Open a connection for one statement, which is a transaction by itself.
+
+        For a read of one statement, and for a write of one that need not last (see `write`) and
+        rings no bell. On PostgreSQL it costs one round trip instead of three.
+        """
+        with self.engine.connect() as connection:
+            options = {_SINGLE: True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+            yield connection.execution_options(**options)
+
+    @contextmanager
     def write(self, *, lasting: bool = True) -> Iterator[Connection]:
         """Open a transaction that is durable when the block ends, and undone if it raises.
 
@@ -58,7 +78,7 @@ class Ledger:
         """
         with self.engine.connect() as connection:
             connection = connection.execution_options(  # noqa: PLW2901
-                medqueue_write=True, medqueue_lasting=lasting
+                **{_WRITE: True, _LASTING: lasting}
             )
             try:
                 with connection.begin():
@@ -95,15 +115,7 @@ def open_ledger(url: str) -> Ledger:
         parsed = make_url(url)
         if parsed.get_backend_name() == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-            return Ledger(
-                create_engine(
-                    parsed,
-                    pool_pre_ping=True,
-                    pool_size=10,
-                    max_overflow=20,
-                    hide_parameters=_HIDE_PARAMETERS,
-                )
-            )
+            return Ledger(_open_postgresql(parsed))
         if parsed.get_backend_name() == "sqlite":
             return Ledger(_open_sqlite(url, parsed.database))
     except (ArgumentError, NoSuchModuleError):
@@ -112,6 +124,28 @@ def open_ledger(url: str) -> Ledger:
         "MEDQUEUE_DATABASE_URL: give a URL like postgresql+psycopg://user@host/name, "
         "or leave it unset for SQLite in the data folder."
     )
+
+
+def _open_postgresql(url: URL) -> Engine:
+    engine = create_engine(url, pool_size=10, max_overflow=20, hide_parameters=_HIDE_PARAMETERS)
+
+    @event.listens_for(engine, "checkin")
+    def remember(_connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+        entry.info[_USED_AT] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ask(
+        connection: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: PoolProxiedConnection
+    ) -> None:
+        now = time.monotonic()
+        if now - entry.info.get(_USED_AT, now) > _RESTED_SECONDS:
+            try:
+                engine.dialect.do_ping(connection)
+            except psycopg.Error as error:
+                # The others have lived as long: all are opened anew.
+                raise InvalidatePoolError from error
+
+    return engine
 
 
 def _open_sqlite(url: str, database: str | None) -> Engine:
@@ -137,8 +171,10 @@ def _open_sqlite(url: str, database: str | None) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         options: dict[str, Any] = dict(connection.get_execution_options())
-        if options.get("medqueue_write"):
-            _wait_for_disk(connection, lasting=options["medqueue_lasting"])
+        if options.get(_SINGLE):
+            _wait_for_disk(connection, lasting=False)
+        elif options.get(_WRITE):
+            _wait_for_disk(connection, lasting=options[_LASTING])
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
             connection.exec_driver_sql("BEGIN DEFERRED")

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select, text
+from sqlalchemy import Connection, Row, bindparam, exists, func, null, or_, select, text
 
 from medqueue.ledger import linking
 from medqueue.ledger.engine import insert_if_new
@@ -13,6 +13,37 @@ from schemas.result import Outcome, ResultKind, ResultStatus
 
 _FEED_LOCK = 0x6D65_6471
 """Key of the advisory lock that PostgreSQL's writers of results share ('medq')."""
+
+# Built once: to build a statement anew for each result takes as long as to run it.
+_LOCK_FEED = text(f"SELECT pg_advisory_xact_lock({_FEED_LOCK})")
+_HAS_EARLIER = exists().where(
+    results.c.subject_id == bindparam("subject"),
+    results.c.model_name == bindparam("model"),
+    results.c.input_digest != bindparam("digest"),
+    results.c.status.in_([ResultStatus.FINAL, ResultStatus.AMENDED]),
+)
+_REPORT = select(
+    linking.study_uid_of_report().label("study_instance_uid"),
+    null().label("series_instance_uid"),
+    reports.c.accession_number,
+    reports.c.patient_id,
+    func.coalesce(reports.c.report_id, reports.c.id).label("report_id"),
+    reports.c.received_at,
+    or_(reports.c.version > 1, _HAS_EARLIER).label("is_corrected"),
+).where(reports.c.id == bindparam("subject"))
+_SERIES = (
+    select(
+        studies.c.study_instance_uid,
+        series.c.series_instance_uid,
+        studies.c.accession_number,
+        studies.c.patient_id,
+        null().label("report_id"),
+        series.c.received_at,
+        _HAS_EARLIER.label("is_corrected"),
+    )
+    .join(studies, studies.c.id == series.c.study_id)
+    .where(series.c.id == bindparam("subject"))
+)
 
 
 def append(
@@ -41,12 +72,12 @@ def append(
         round_: how often the work was requeued by a person; a new round may give a new result.
     """
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _FEED_LOCK})
-    identity = _identify(connection, kind, subject_id)
+        connection.execute(_LOCK_FEED)
+    identity = _identify(connection, kind, subject_id, input_digest, outcome)
     row = {
         "id": new_id(),
         "kind": kind,
-        "status": _status(connection, subject_id, input_digest, outcome, identity),
+        "status": _status(outcome, identity),
         "subject_id": subject_id,
         "input_digest": input_digest,
         "round": round_,
@@ -67,54 +98,22 @@ def append(
     connection.execute(insert_if_new(connection, results, row))
 
 
-def _identify(connection: Connection, kind: ResultKind, subject_id: str) -> Row[Any]:
-    """Return what readers know the input by."""
-    if kind is ResultKind.TEXT:
-        statement: Select[Any] = select(
-            linking.study_uid_of_report().label("study_instance_uid"),
-            text("NULL AS series_instance_uid"),
-            reports.c.accession_number,
-            reports.c.patient_id,
-            text("COALESCE(report_id, id) AS report_id"),
-            reports.c.received_at,
-            reports.c.version,
-        ).where(reports.c.id == subject_id)
-    else:
-        statement = (
-            select(
-                studies.c.study_instance_uid,
-                series.c.series_instance_uid,
-                studies.c.accession_number,
-                studies.c.patient_id,
-                text("NULL AS report_id"),
-                series.c.received_at,
-                text("1 AS version"),
-            )
-            .join(studies, studies.c.id == series.c.study_id)
-            .where(series.c.id == subject_id)
-        )
-    return connection.execute(statement).one()
-
-
-def _status(
+def _identify(
     connection: Connection,
+    kind: ResultKind,
     subject_id: str,
     input_digest: str,
     outcome: Outcome,
-    identity: Row[Any],
-) -> ResultStatus:
+) -> Row[Any]:
+    """Return what readers know the input by, and whether it is corrected."""
+    return connection.execute(
+        _REPORT if kind is ResultKind.TEXT else _SERIES,
+        {"subject": subject_id, "model": outcome.model.name, "digest": input_digest},
+    ).one()
+
+
+def _status(outcome: Outcome, identity: Row[Any]) -> ResultStatus:
     """Return `amended` instead of `final` where other content was diagnosed before."""
     if outcome.status is not ResultStatus.FINAL:
         return outcome.status
-    earlier = connection.execute(
-        select(results.c.seq)
-        .where(
-            results.c.subject_id == subject_id,
-            results.c.model_name == outcome.model.name,
-            results.c.input_digest != input_digest,
-            results.c.status.in_([ResultStatus.FINAL, ResultStatus.AMENDED]),
-        )
-        .limit(1)
-    ).first()
-    corrected = identity.version > 1
-    return ResultStatus.AMENDED if earlier or corrected else ResultStatus.FINAL
+    return ResultStatus.AMENDED if identity.is_corrected else ResultStatus.FINAL

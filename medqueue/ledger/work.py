@@ -8,15 +8,16 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Update, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from medqueue.errors import LeaseLostError
 from medqueue.ledger import bell, results
+from medqueue.ledger import follow_up as next_stage
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.tables import work
-from schemas.identifiers import new_id
 from schemas.result import Outcome, ResultKind
-from schemas.work import Claim, FollowUp, Stage, WorkState
+from schemas.work import Claim, FollowUp, Stage, WorkState, WorkToPublish
 
 _FIRST_RETRY_SECONDS = 1.0
 """Doubled at every attempt: long enough for a restart, short enough for a person who waits."""
@@ -27,9 +28,6 @@ _JITTER = 0.25
 LONGEST_PAUSE_SECONDS = _LONGEST_RETRY_SECONDS * (1 + _JITTER)
 """No work rests longer than that before its next try."""
 
-CAN_REOPEN = [WorkState.FAILED, WorkState.DISCARDED]
-"""Work that a person has requeued may be opened again from these; never what is in hand."""
-
 KINDS: dict[Stage, ResultKind] = {
     Stage.PREPARE_SERIES: ResultKind.IMAGE,
     Stage.DIAGNOSE_IMAGE: ResultKind.IMAGE,
@@ -37,29 +35,80 @@ KINDS: dict[Stage, ResultKind] = {
 }
 
 
+# Built once: to build a statement anew for each piece of work takes as long as to run it.
+_CLAIM = (
+    update(work)
+    .where(
+        work.c.id == bindparam("work_id"),
+        work.c.state == WorkState.PENDING,
+        work.c.next_try_at <= bindparam("now"),
+    )
+    .values(
+        state=WorkState.RUNNING,
+        fence=work.c.fence + 1,
+        attempts=work.c.attempts + 1,
+        lease_until=bindparam("until"),
+        worker=bindparam("by"),
+        started_at=bindparam("now"),
+    )
+    .returning(
+        work.c.id,
+        work.c.stage,
+        work.c.subject_id,
+        work.c.input_digest,
+        work.c.model_name,
+        work.c.model_version,
+        work.c.artifact,
+        work.c.fence,
+        work.c.attempts,
+        work.c.max_attempts,
+    )
+)
+_HELD = (
+    update(work)
+    .where(
+        work.c.id == bindparam("work_id"),
+        work.c.state == WorkState.RUNNING,
+        work.c.fence == bindparam("held_fence"),
+    )
+    .returning(
+        work.c.stage,
+        work.c.subject_id,
+        work.c.input_digest,
+        work.c.priority,
+        work.c.max_attempts,
+        work.c.round,
+    )
+)
+"""The fence: matches nothing once another worker has the work."""
+_RENEW = _HELD.values(lease_until=bindparam("until"))
+_FINISH = _HELD.values(state=WorkState.DONE, finished_at=bindparam("now"), lease_until=None)
+_FAIL = _HELD.values(
+    state=WorkState.FAILED,
+    finished_at=bindparam("now"),
+    lease_until=None,
+    error_code=bindparam("code"),
+    error_detail=bindparam("detail"),
+)
+_GIVE_BACK = _HELD.values(
+    state=WorkState.PENDING,
+    lease_until=None,
+    publications=0,
+    next_try_at=bindparam("until"),
+    error_code=bindparam("code"),
+    error_detail=bindparam("detail"),
+)
+
+
 def claim(
     ledger: Ledger, work_id: str, *, worker: str, lease_seconds: float, now: datetime
 ) -> Claim | None:
     """Take a piece of due work, or return None: it is done, owned, or not yet due."""
-    statement = (
-        update(work)
-        .where(
-            work.c.id == work_id,
-            work.c.state == WorkState.PENDING,
-            work.c.next_try_at <= now,
-        )
-        .values(
-            state=WorkState.RUNNING,
-            fence=work.c.fence + 1,
-            attempts=work.c.attempts + 1,
-            lease_until=now + timedelta(seconds=lease_seconds),
-            worker=worker,
-            started_at=now,
-        )
-        .returning(work)
-    )
-    with ledger.write(lasting=False) as connection:
-        row = connection.execute(statement).one_or_none()
+    until = now + timedelta(seconds=lease_seconds)
+    with ledger.statement() as connection:
+        row = connection.execute(
+            _CLAIM, {"work_id": work_id, "now": now, "until": until, "by": worker}
+        ).one_or_none()
     if row is None:
         return None
     return Claim(
@@ -84,8 +133,8 @@ def renew(ledger: Ledger, claim: Claim, *, now: datetime) -> None:
         LeaseLostError: the work belongs to someone else by now.
     """
     until = now + timedelta(seconds=claim.lease_seconds)
-    with ledger.write(lasting=False) as connection:
-        _change(connection, claim, update(work).values(lease_until=until))
+    with ledger.statement() as connection:
+        _change(connection, claim, _RENEW, until=until)
 
 
 def finish(
@@ -95,23 +144,24 @@ def finish(
     outcome: Outcome | None = None,
     follow_up: FollowUp | None = None,
     now: datetime,
-) -> None:
-    """End the work with its result or its follow-up work, in one transaction.
+) -> WorkToPublish | None:
+    """End the work with its result or its next stage, in one transaction.
+
+    Returns:
+        The next stage, for which the caller is to send a message.
 
     Raises:
         LeaseLostError: the work belongs to someone else by now; nothing was written.
     """
     # A result has readers, and must last; what a power cut undoes of the rest is done again.
     with ledger.write(lasting=outcome is not None) as connection:
-        row = _change(
-            connection,
-            claim,
-            update(work).values(state=WorkState.DONE, finished_at=now, lease_until=None),
-        )
+        row = _change(connection, claim, _FINISH, now=now)
+        following = None
         if follow_up is not None:
-            _add_follow_up(connection, row, follow_up, now)
+            following = next_stage.add(connection, row, follow_up, now=now)
         if outcome is not None:
             append_result(connection, row, outcome, now=now)
+    return following
 
 
 def fail(ledger: Ledger, claim: Claim, outcome: Outcome, *, now: datetime) -> None:
@@ -125,13 +175,10 @@ def fail(ledger: Ledger, claim: Claim, outcome: Outcome, *, now: datetime) -> No
         row = _change(
             connection,
             claim,
-            update(work).values(
-                state=WorkState.FAILED,
-                finished_at=now,
-                lease_until=None,
-                error_code=error.code if error else None,
-                error_detail=error.detail if error else None,
-            ),
+            _FAIL,
+            now=now,
+            code=error.code if error else None,
+            detail=error.detail if error else None,
         )
         append_result(connection, row, outcome, now=now)
 
@@ -152,14 +199,10 @@ def give_back(
         _change(
             connection,
             claim,
-            update(work).values(
-                state=WorkState.PENDING,
-                lease_until=None,
-                publications=0,
-                next_try_at=now + timedelta(seconds=pause),
-                error_code=error_code,
-                error_detail=error_detail,
-            ),
+            _GIVE_BACK,
+            until=now + timedelta(seconds=pause),
+            code=error_code,
+            detail=error_detail,
         )
         bell.ring(connection)
 
@@ -179,59 +222,14 @@ def append_result(
     )
 
 
-def _change(connection: Connection, claim: Claim, change: Update) -> Row[Any]:
+def _change(
+    connection: Connection, claim: Claim, change: ReturningUpdate[Any], **values: Any
+) -> Row[Any]:
     row = connection.execute(
-        change.where(
-            work.c.id == claim.id,
-            work.c.state == WorkState.RUNNING,
-            work.c.fence == claim.fence,
-        ).returning(work)
+        change, {"work_id": claim.id, "held_fence": claim.fence, **values}
     ).one_or_none()
     if row is None:
         raise LeaseLostError(
             f"work {claim.id}: the lease ran out and another worker has it; nothing was written"
         )
     return row
-
-
-def _add_follow_up(
-    connection: Connection, row: Row[Any], follow_up: FollowUp, now: datetime
-) -> None:
-    """Add the next stage. After a requeue its row exists: then it is opened for a new round."""
-    key = (
-        (work.c.subject_id == row.subject_id)
-        & (work.c.stage == follow_up.stage)
-        & (work.c.input_digest == row.input_digest)
-        & (work.c.model_name == follow_up.model_name)
-        & (work.c.model_version == follow_up.model_version)
-    )
-    fresh = {
-        "artifact": follow_up.artifact,
-        "state": WorkState.PENDING,
-        "priority": row.priority,
-        "round": row.round,
-        "attempts": 0,
-        "publications": 0,
-        "next_try_at": now,
-        "finished_at": None,
-        "error_code": None,
-        "error_detail": None,
-    }
-    found = connection.execute(select(work.c.id).where(key)).scalar()
-    if found is None:
-        connection.execute(
-            insert(work).values(
-                id=new_id(),
-                stage=follow_up.stage,
-                subject_id=row.subject_id,
-                input_digest=row.input_digest,
-                model_name=follow_up.model_name,
-                model_version=follow_up.model_version,
-                max_attempts=row.max_attempts,
-                created_at=now,
-                **fresh,
-            )
-        )
-    else:
-        connection.execute(update(work).where(key, work.c.state.in_(CAN_REOPEN)).values(fresh))
-    bell.ring(connection)

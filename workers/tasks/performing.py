@@ -8,8 +8,11 @@ import functools
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
+from medqueue.broker.publishing import publish
 from medqueue.errors import (
     LeaseLostError,
     MedqueueError,
@@ -23,7 +26,7 @@ from medqueue.ledger.lease import Heartbeat
 from medqueue.logs import get_logger
 from schemas.manifest import Manifest
 from schemas.result import Outcome, ResultError, ResultStatus
-from schemas.work import Claim, FollowUp
+from schemas.work import Claim, FollowUp, WorkToPublish
 from workers.tasks.process import WorkerProcess
 
 _logger = get_logger(__name__)
@@ -103,13 +106,22 @@ def _attempt(
 def _end_well(process: WorkerProcess, claim: Claim, conclusion: Conclusion) -> None:
     outcome = conclusion if isinstance(conclusion, Outcome) else None
     follow_up = conclusion if isinstance(conclusion, FollowUp) else None
-    work.finish(process.ledger, claim, outcome=outcome, follow_up=follow_up, now=_now())
+    following = work.finish(process.ledger, claim, outcome=outcome, follow_up=follow_up, now=_now())
+    if following is not None:
+        _publish(process, following)
     _logger.info(
         "work-done",
         work=claim.id,
         stage=claim.stage,
         status=outcome.status if outcome else "follow-up" if follow_up else "superseded",
     )
+
+
+def _publish(process: WorkerProcess, following: WorkToPublish) -> None:
+    try:
+        publish(process.app, process.ledger, [following])
+    except (RedisError, KombuError, OSError) as error:
+        _logger.warning("follow-up-left-to-the-relay", error=type(error).__name__)
 
 
 def _try_again(

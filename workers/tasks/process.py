@@ -5,6 +5,7 @@ import os
 import platform
 from dataclasses import dataclass
 
+from celery import Celery, current_app
 from celery.signals import celeryd_after_setup, worker_process_init
 from celery.worker import WorkController
 
@@ -39,6 +40,7 @@ class WorkerProcess:
     name: str
     settings: Settings
     ledger: Ledger
+    app: Celery
     series: SeriesDiagnosis
     networks: ModelHost[Predict]
     labelers: ModelHost[Labeler]
@@ -67,6 +69,7 @@ def worker_process() -> WorkerProcess:
         name=f"{platform.node()}:{os.getpid()}",
         settings=settings,
         ledger=ledger,
+        app=current_app._get_current_object(),  # noqa: SLF001 - a pool's thread may outlive the proxy
         series=SeriesDiagnosis(
             ledger,
             InstanceStore(settings.instances_dir, min_free_mib=settings.min_free_mib),

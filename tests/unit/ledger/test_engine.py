@@ -4,6 +4,7 @@ import multiprocessing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import event, insert, select, text
 from sqlalchemy.exc import DBAPIError
@@ -21,7 +22,7 @@ from builders import (
     study_row,
 )
 from medqueue.errors import ConfigurationError
-from medqueue.ledger import audit, schema
+from medqueue.ledger import audit, engine, schema
 from medqueue.ledger.engine import Ledger, open_ledger
 from medqueue.ledger.tables import audit_events, series, studies
 
@@ -68,6 +69,28 @@ def test_a_connection_that_read_can_write_afterwards(ledger: Ledger) -> None:
         if not ledger.is_sqlite:
             level = connection.execute(text("SHOW transaction_isolation")).scalar_one()
             assert level == "read committed"
+
+
+def test_a_single_statement_is_kept_without_a_commit(ledger: Ledger) -> None:
+    with ledger.statement() as connection:
+        audit.record(connection, now=NOW, actor="anna", action="x")
+    assert count(ledger, audit_events) == 1
+
+
+def test_a_rested_connection_that_the_server_has_ended_is_replaced(
+    postgresql_ledger: Ledger, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_RESTED_SECONDS", 0.0)
+    ledger = postgresql_ledger
+    with ledger.read() as one, ledger.read() as other:
+        ids = [c.execute(text("SELECT pg_backend_pid()")).scalar_one() for c in (one, other)]
+    with psycopg.connect(postgresql_url.replace("+psycopg", "")) as server:
+        for pid in ids:
+            server.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+    record(ledger)
+    record(ledger)
+    assert count(ledger, audit_events) == 2
 
 
 def test_an_instant_comes_back_in_utc_to_the_microsecond(ledger: Ledger) -> None:

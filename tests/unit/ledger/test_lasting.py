@@ -38,14 +38,22 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture
 def waits(ledger: Ledger) -> list[int]:
-    """How each commit of a writing transaction waits for the disk."""
+    """How each writing transaction waits for the disk."""
     seen: list[int] = []
 
-    @event.listens_for(ledger.engine, "commit")
     def note(connection: Any) -> None:
         raw: sqlite3.Connection = connection.connection.dbapi_connection
+        seen.extend(raw.execute("PRAGMA synchronous").fetchone())
+
+    @event.listens_for(ledger.engine, "commit")
+    def note_commit(connection: Any) -> None:
         if connection.get_execution_options().get("medqueue_write"):
-            seen.extend(raw.execute("PRAGMA synchronous").fetchone())
+            note(connection)
+
+    @event.listens_for(ledger.engine, "after_cursor_execute")
+    def note_statement(connection: Any, _cursor: object, statement: str, *_: object) -> None:
+        if connection.get_execution_options().get("medqueue_single") and "UPDATE" in statement:
+            note(connection)
 
     return seen
 

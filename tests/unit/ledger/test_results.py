@@ -162,9 +162,7 @@ def test_a_study_planned_again_and_a_worker_that_ends_do_not_wait_for_each_other
 
     def end_work() -> None:
         with ledger.write() as connection:
-            row = work._change(
-                connection, held, work.update(work.work).values(state="done", lease_until=None)
-            )
+            row = work._change(connection, held, work._FINISH, now=after(12))
             holds_its_row.set()
             planning_appends.wait(0.5)
             work.append_result(connection, row, a_final(held), now=after(12))

@@ -12,6 +12,7 @@ from builders import (
     a_due_series,
     a_failure,
     a_final,
+    a_follow_up,
     after,
     an_outcome,
     claim,
@@ -276,6 +277,18 @@ def test_the_end_of_one_stage_opens_the_next(ledger: Ledger) -> None:
     finish(ledger, claim(ledger, opened.id, at=11), at=12)
     result = only(result_rows(ledger))
     assert (result.kind, result.series_instance_uid) == ("image", "1.2.3.1")
+
+
+def test_the_next_stage_is_published_by_who_ended_the_first_and_else_again(ledger: Ledger) -> None:
+    held = claim(ledger, a_due_series(ledger))
+    following = work.finish(ledger, held, follow_up=a_follow_up(held), now=after(11))
+
+    assert following is not None
+    assert dispatch.take_unpublished(ledger, limit=9, now=after(12)) == []
+    silent = dispatch.take_silent(
+        ledger, stage=following.stage, priority=following.priority, limit=9, now=after(17)
+    )
+    assert silent == [following]
 
 
 def test_a_stale_worker_opens_no_next_stage(ledger: Ledger) -> None:

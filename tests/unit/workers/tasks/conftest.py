@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from celery import Celery
 
 from builders import after
 from medqueue.errors import PackageError
@@ -43,6 +44,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def process(ledger: Ledger, tmp_path: Path, clock: Clock) -> WorkerProcess:
     """A process without any model: a test hands in what a task would do."""
     settings = Settings(data_dir=tmp_path)
+    app = Celery("worker", broker="memory://")
 
     def no_network(manifest: Manifest) -> Predict:
         raise PackageError(f"{manifest.name} is not here")
@@ -54,6 +56,7 @@ def process(ledger: Ledger, tmp_path: Path, clock: Clock) -> WorkerProcess:
         name="host:7",
         settings=settings,
         ledger=ledger,
+        app=app,
         series=SeriesDiagnosis(
             ledger,
             InstanceStore(settings.instances_dir, min_free_mib=0),

@@ -6,6 +6,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from celery import Celery
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
@@ -37,6 +38,7 @@ from workers.tasks.performing import perform
 from workers.tasks.process import WorkerProcess
 
 PATIENT = "MUSTERMANN^ERIKA"
+NO_RETRY = {"max_retries": 1, "interval_start": 0}
 
 
 def exhaust(process: WorkerProcess, due: str, do: Do, clock: Any) -> None:
@@ -111,8 +113,23 @@ def test_prepared_work_is_followed_by_its_diagnosis(ledger: Ledger, process: Wor
         return a_follow_up(held)
 
     assert perform(process, due, prepare) is not None
-    assert only(work_rows(ledger, stage=Stage.DIAGNOSE_IMAGE)).artifact == f"{due}.safetensors"
+    following = only(work_rows(ledger, stage=Stage.DIAGNOSE_IMAGE))
+    assert (following.artifact, following.publications) == (f"{due}.safetensors", 1)
+    with process.app.connection_for_read() as connection:
+        message = connection.SimpleQueue("diagnose-image.routine").get_nowait()
+    assert message.payload[0] == [following.id]
     assert result_rows(ledger) == []
+
+
+def test_a_next_stage_that_the_broker_did_not_get_is_left_to_the_relay(
+    ledger: Ledger, process: WorkerProcess
+) -> None:
+    due = a_due_series(ledger)
+    nobody = Celery("worker", broker="redis://127.0.0.1:1/0", broker_transport_options=NO_RETRY)
+    lonely = replace(process, app=nobody)
+
+    assert perform(lonely, due, lambda held, _manifest: a_follow_up(held)) is not None
+    assert only(work_rows(ledger, state=WorkState.PENDING)).publications == 0
 
 
 def test_superseded_work_ends_without_a_result(ledger: Ledger, process: WorkerProcess) -> None:
