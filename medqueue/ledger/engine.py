@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -193,8 +194,12 @@ def _wait_for_disk(connection: Connection, *, lasting: bool) -> None:
         info[_PRESENT] = wanted
 
 
-def insert_if_new(connection: Connection, table: Table, row: dict[str, Any]) -> Insert:
-    """Return the statement that inserts a row unless a unique key has it already."""
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table).values(row).on_conflict_do_nothing()
-    return sqlite.insert(table).values(row).on_conflict_do_nothing()
+def insert_if_new(connection: Connection, table: Table) -> Insert:
+    """Return the statement that inserts the row it is executed with, unless a key has it."""
+    return _insert_if_new(connection.dialect.name, table)
+
+
+@lru_cache
+def _insert_if_new(dialect: str, table: Table) -> Insert:
+    insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    return insert.on_conflict_do_nothing().execution_options(preserve_rowcount=True)

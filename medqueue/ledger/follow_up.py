@@ -69,16 +69,16 @@ def add(
         "created_at": now,
         **fresh,
     }
-    added = connection.execute(insert_if_new(connection, work, row).returning(work.c.id)).scalar()
-    if added is None:
-        key = {
-            "of_subject": ended.subject_id,
-            "of_stage": follow_up.stage,
-            "of_digest": ended.input_digest,
-            "of_model": follow_up.model_name,
-            "of_version": follow_up.model_version,
-        }
-        added = connection.execute(_REOPEN.values(fresh), key).scalar()
-    if added is None:
+    if connection.execute(insert_if_new(connection, work), row).rowcount == 1:
+        return WorkToPublish(row["id"], follow_up.stage, Priority(ended.priority))
+    key = {
+        "of_subject": ended.subject_id,
+        "of_stage": follow_up.stage,
+        "of_digest": ended.input_digest,
+        "of_model": follow_up.model_name,
+        "of_version": follow_up.model_version,
+    }
+    reopened = connection.execute(_REOPEN.values(fresh), key).scalar()
+    if reopened is None:
         return None
-    return WorkToPublish(added, follow_up.stage, Priority(ended.priority))
+    return WorkToPublish(reopened, follow_up.stage, Priority(ended.priority))

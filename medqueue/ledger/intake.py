@@ -119,7 +119,7 @@ def _open_study(
             "received_at": now,
             "last_instance_at": now,
         }
-        connection.execute(insert_if_new(connection, studies, row))
+        connection.execute(insert_if_new(connection, studies), row)
         found = _find(connection, header)
     elif found[3] is None:
         # On PostgreSQL the study is as its last holder has left it, but not yet the series.

@@ -29,7 +29,7 @@ def register(connection: Connection, manifest: Manifest, *, now: datetime) -> No
         "released": False,
         "registered_at": now,
     }
-    connection.execute(insert_if_new(connection, models, row))
+    connection.execute(insert_if_new(connection, models), row)
     known = find(connection, manifest.name, manifest.version)
     # As values, not as JSON: what an older version of medqueue wrote lacks fields of today.
     changed = [

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from medqueue import __version__
 from medqueue.ledger import bell, models, results
@@ -22,6 +22,15 @@ ROUTER = "medqueue-router"
 """Stands as the model in a result that no model gave."""
 
 _INSERT_WORK = insert(work)
+_KEPT = (
+    select(instances, series.c.modality)
+    .join(series, series.c.id == instances.c.series_id)
+    .where(
+        instances.c.series_id == bindparam("of_series"),
+        instances.c.disposition == Disposition.KEPT,
+    )
+    .order_by(instances.c.instance_number, instances.c.sop_instance_uid)
+)
 
 
 def plan_study(
@@ -100,7 +109,7 @@ def _plan_series(
                 max_attempts=max_attempts,
                 now=now,
             )
-            connection.execute(insert_if_new(connection, work, row))
+            connection.execute(insert_if_new(connection, work), row)
             bell.ring(connection)
             planned = True
         elif refusal is not None:
@@ -160,15 +169,7 @@ def plan_reports(
 
 def kept_instances(connection: Connection, series_id: str) -> Sequence[Row[Any]]:
     """Return the instances of a series that count, in the order of the series."""
-    return connection.execute(
-        select(instances, series.c.modality)
-        .join(series, series.c.id == instances.c.series_id)
-        .where(
-            instances.c.series_id == series_id,
-            instances.c.disposition == Disposition.KEPT,
-        )
-        .order_by(instances.c.instance_number, instances.c.sop_instance_uid)
-    ).all()
+    return connection.execute(_KEPT, {"of_series": series_id}).all()
 
 
 def fitting_instances(

@@ -95,7 +95,7 @@ def append(
         "received_at": identity.received_at,
         "completed_at": now,
     }
-    connection.execute(insert_if_new(connection, results, row))
+    connection.execute(insert_if_new(connection, results), row)
 
 
 def _identify(

@@ -112,11 +112,13 @@ def test_prepared_work_is_followed_by_its_diagnosis(ledger: Ledger, process: Wor
     def prepare(held: Claim, _manifest: Manifest) -> FollowUp:
         return a_follow_up(held)
 
-    assert perform(process, due, prepare) is not None
+    with process.app.connection_for_read() as connection:
+        queue = connection.SimpleQueue("diagnose-image.routine")
+        queue.clear()
+        assert perform(process, due, prepare) is not None
+        message = queue.get_nowait()
     following = only(work_rows(ledger, stage=Stage.DIAGNOSE_IMAGE))
     assert (following.artifact, following.publications) == (f"{due}.safetensors", 1)
-    with process.app.connection_for_read() as connection:
-        message = connection.SimpleQueue("diagnose-image.routine").get_nowait()
     assert message.payload[0] == [following.id]
     assert result_rows(ledger) == []
 
