@@ -37,7 +37,11 @@ def victim_of(system: System, role: str) -> psutil.Process | None:
     if role != CHILD:
         return system.process_of(role)
     worker = system.process_of("worker-cpu")
-    return next(iter(worker.children()), None) if worker else None
+    # A forked process of the pool, and not the program that forks decoders.
+    forked = (
+        [one for one in worker.children() if one.cmdline() == worker.cmdline()] if worker else []
+    )
+    return next(iter(forked), None)
 
 
 def wait_for_victim(system: System, role: str, *, other_than: int = 0) -> psutil.Process:
