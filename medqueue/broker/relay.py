@@ -57,9 +57,13 @@ class Relay:
     def run(self, stop: threading.Event) -> None:
         """Relay until told to stop. An error of database or broker is logged and outlived."""
         ear = self._ledger.listen()
+        has_looked_again = False
         try:
             while not stop.is_set():
                 try:
+                    if not has_looked_again:
+                        completeness.look_again(self._ledger)
+                        has_looked_again = True
                     self.step()
                     ear.wait(self._pause())
                 except (DBAPIError, RedisError, KombuError, OSError) as error:

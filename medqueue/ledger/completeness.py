@@ -52,6 +52,16 @@ def complete_studies(
     return completed
 
 
+def look_again(ledger: Ledger) -> None:
+    """Have every open study judged anew: when a relay starts, its quiet times may be others."""
+    with ledger.write() as connection:
+        connection.execute(
+            update(studies)
+            .where(studies.c.state == StudyState.RECEIVING, studies.c.due_at.is_not(None))
+            .values(due_at=None)
+        )
+
+
 def seconds_until_next(ledger: Ledger, *, patience: Patience, now: datetime) -> float | None:
     """Return how long until the next open study is to be judged, or None if none is open."""
     shortest = timedelta(seconds=patience.shortest)

@@ -1,6 +1,7 @@
 """Completeness and planning: when a study is complete, and what work that brings."""
 
 import pytest
+from sqlalchemy import update
 
 from builders import (
     ATTEMPTS,
@@ -23,6 +24,7 @@ from builders import (
 )
 from medqueue.ledger import completeness, models
 from medqueue.ledger.engine import Ledger
+from medqueue.ledger.tables import studies
 from schemas.manifest import Accepts
 from schemas.study import StudyState
 from schemas.work import Priority, Stage, WorkState
@@ -216,3 +218,16 @@ def test_a_new_release_diagnoses_what_comes_after_it(ledger: Ledger) -> None:
     complete(ledger, at=30)
 
     assert [row.model_version for row in work_rows(ledger)] == ["1.0.0", "2.0.0"]
+
+
+def test_a_study_that_was_to_wait_long_is_judged_anew_when_quiet_times_may_have_changed(
+    ledger: Ledger,
+) -> None:
+    receive(ledger)
+    with ledger.write() as connection:
+        connection.execute(update(studies).values(due_at=after(3600)))
+    assert complete(ledger) == 0
+
+    completeness.look_again(ledger)
+
+    assert complete(ledger) == 1
