@@ -1,6 +1,7 @@
 """A report text as it comes through a door."""
 
 import re
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
@@ -24,6 +25,14 @@ ShortText = Annotated[
 ]
 
 
+class ReportStatus(StrEnum):
+    """What its author says of a version of a report; corrections come as versions of their own."""
+
+    PRELIMINARY = "preliminary"
+    FINAL = "final"
+    CORRECTED = "corrected"
+
+
 class ReportSubmission(BaseModel):
     """The body of `POST /reports`."""
 
@@ -36,7 +45,11 @@ class ReportSubmission(BaseModel):
     accession_number: ShortText | None = None
     study_instance_uid: Uid | None = None
     patient_id: ShortText | None = None
+    patient_id_issuer: ShortText | None = Field(
+        default=None, description="Who gave the patient id, as in DICOM's Issuer of Patient ID."
+    )
     report_id: ShortText | None = None
+    status: ReportStatus | None = Field(default=None, description="As its author says.")
     urgent: bool = False
 
     @field_validator("text")

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from schemas.finding import Finding
+from schemas.report import ReportStatus
 
 
 class ResultKind(StrEnum):
@@ -77,3 +78,5 @@ class Result(BaseModel):
     error: ResultError | None
     received_at: datetime
     completed_at: datetime
+    report_status: ReportStatus | None = None
+    """Of a text: what its author says of this version of the report."""

@@ -53,6 +53,7 @@ class InstanceHeader:
     instance_number: int | None
     priority: Priority
     announced: Announced | None = None
+    patient_id_issuer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,21 @@ from medqueue.errors import (
     UnsupportedMessageError,
 )
 from schemas.identifiers import is_uid
-from schemas.report import ReportSubmission
+from schemas.report import ReportStatus, ReportSubmission
 
 SOURCE = "fhir"
 MEDIA_TYPE = "application/fhir+json"
 
+_STATUS = {
+    "registered": ReportStatus.PRELIMINARY,
+    "partial": ReportStatus.PRELIMINARY,
+    "preliminary": ReportStatus.PRELIMINARY,
+    "final": ReportStatus.FINAL,
+    "amended": ReportStatus.CORRECTED,
+    "corrected": ReportStatus.CORRECTED,
+    "appended": ReportStatus.CORRECTED,
+}
+"""Of diagnostic-report-status (R4); `unknown` says nothing."""
 _WITHDRAWN = frozenset({"cancelled", "entered-in-error"})
 _URGENT = frozenset({"urgent", "asap", "stat"})
 """Of request-priority (R4); the others are `routine`."""
@@ -111,7 +121,9 @@ def to_submission(body: bytes) -> ReportSubmission:
             accession_number=_accession_number(report),
             study_instance_uid=_study_uid(report),
             patient_id=_patient_id(report),
+            patient_id_issuer=_patient_id_issuer(report),
             report_id=_report_id(report),
+            status=_STATUS.get(report.status),
             urgent=_is_urgent(report),
         )
     except ValidationError as error:
@@ -164,13 +176,18 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _value(identifiers: tuple[Identifier, ...], *types: str | None) -> str | None:
+def _find(identifiers: tuple[Identifier, ...], *types: str | None) -> Identifier | None:
     """Return the first identifier of the most wanted of some types; None is any type."""
     for wanted in types:
         for one in identifiers:
             if one.value and (wanted is None or one.is_of_type(wanted)):
-                return one.value
+                return one
     return None
+
+
+def _value(identifiers: tuple[Identifier, ...], *types: str | None) -> str | None:
+    found = _find(identifiers, *types)
+    return found.value if found is not None else None
 
 
 def _report_id(report: DiagnosticReport) -> str | None:
@@ -196,6 +213,15 @@ def _patient_id(report: DiagnosticReport) -> str | None:
         return named
     reference = report.subject.reference or ""
     return reference.partition("Patient/")[2].partition("/")[0] or None
+
+
+def _patient_id_issuer(report: DiagnosticReport) -> str | None:
+    """Return the name of who gave the patient id.
+
+    Not the `system`: DICOM has a name there too, and a URI would match none.
+    """
+    found = _find(report.identifiers_of(report.subject), _RECORD_NUMBER, None)
+    return found.assigner.display if found is not None and found.assigner is not None else None
 
 
 def _study_uid(report: DiagnosticReport) -> str | None:

@@ -24,6 +24,12 @@ class CodeableConcept(_Element):
     coding: tuple[Coding, ...] = ()
 
 
+class Assigner(_Element):
+    """The organisation that gave an identifier."""
+
+    display: str | None = None
+
+
 class Identifier(_Element):
     """A business identifier: `type` says of what kind, from HL7 table 0203."""
 
@@ -31,6 +37,7 @@ class Identifier(_Element):
     system: str | None = None
     value: str | None = None
     type: CodeableConcept | None = None
+    assigner: Assigner | None = None
 
     def is_of_type(self, code: str) -> bool:
         """Tell whether the identifier says that it is of this type."""

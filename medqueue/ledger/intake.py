@@ -112,6 +112,7 @@ def _open_study(
             "id": new_id(),
             "study_instance_uid": header.study_instance_uid,
             "patient_id": header.patient_id,
+            "patient_id_issuer": header.patient_id_issuer,
             "accession_number": header.accession_number,
             "calling_ae": calling_ae,
             "state": StudyState.RECEIVING,

@@ -1,8 +1,9 @@
 """Linking: which reports and studies belong together. Asked when it is read, never stored.
 
 A report belongs to the study whose Study Instance UID it names; one that names none, to each study
-with the same accession number and the same patient. So whichever of the two comes last, the
-answer is right from then on, and a correction of either is seen at once.
+with the same accession number and the same patient. The same patient is the same patient id by
+the same issuer; an issuer that one of the two leaves out may be any. So whichever of the two comes
+last, the answer is right from then on, and a correction of either is seen at once.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    true,
 )
 
 from medqueue.ledger.tables import reports, studies
@@ -38,6 +40,9 @@ class LinkConflict(StrEnum):
 
     OTHER_PATIENT = "other-patient"
     """Same study or accession number, different patients."""
+    OTHER_ISSUER = "other-issuer"
+    """Same study or accession number, and the same patient id given out by different issuers:
+    most likely different patients."""
     PATIENT_UNKNOWN = "patient-unknown"
     """Same accession number, but one of the two names no patient: not joined."""
 
@@ -107,7 +112,16 @@ def _same_accession_and_patient() -> ColumnElement[bool]:
     return and_(
         reports.c.accession_number == studies.c.accession_number,
         reports.c.patient_id == studies.c.patient_id,
+        func.coalesce(~_other_issuer(), true()),
     )
+
+
+def _other_issuer() -> ColumnElement[bool]:
+    """Tell whether both name an issuer, and not the same; null where one names none.
+
+    By letters alone: the namespaces of HL7 and the issuers of DICOM are typed in by people.
+    """
+    return func.lower(reports.c.patient_id_issuer) != func.lower(studies.c.patient_id_issuer)
 
 
 def _linked_by() -> Label[str | None]:
@@ -124,6 +138,10 @@ def _conflict() -> Label[str | None]:
     one_unknown = or_(reports.c.patient_id.is_(None), studies.c.patient_id.is_(None))
     return case(
         (reports.c.patient_id != studies.c.patient_id, LinkConflict.OTHER_PATIENT.value),
+        (
+            and_(reports.c.patient_id == studies.c.patient_id, _other_issuer()),
+            LinkConflict.OTHER_ISSUER.value,
+        ),
         (
             and_(one_unknown, reports.c.study_instance_uid.is_(None)),
             LinkConflict.PATIENT_UNKNOWN.value,

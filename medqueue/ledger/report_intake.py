@@ -22,6 +22,7 @@ _SHOWN = (
     reports.c.report_id,
     reports.c.version,
     reports.c.patient_id,
+    reports.c.patient_id_issuer,
     reports.c.accession_number,
 )
 # Built once: to build them anew for each report took more time than the database does.
@@ -129,11 +130,12 @@ class _Known:
         latest = self._latest.get(submission.report_id or "")
         if latest is None:
             return 1
-        pairs = (
-            (submission.patient_id, latest["patient_id"]),
-            (submission.accession_number, latest["accession_number"]),
-        )
-        if all(one is not None and other is not None and one != other for one, other in pairs):
+
+        def differs(name: str) -> bool:
+            said = getattr(submission, name)
+            return None not in {said, latest[name]} and said != latest[name]
+
+        if differs("accession_number") and (differs("patient_id") or differs("patient_id_issuer")):
             raise IdempotencyConflictError(
                 "this report id came before on another patient and order; "
                 "give the reports of different systems different ids"
@@ -150,6 +152,8 @@ def _row(one: ReceivedReport, digest: str, *, version: int, now: datetime) -> di
         "accession_number": submission.accession_number,
         "study_instance_uid": submission.study_instance_uid,
         "patient_id": submission.patient_id,
+        "patient_id_issuer": submission.patient_id_issuer,
+        "status": submission.status,
         "language": submission.language or guess_language(submission.text),
         "text": submission.text,
         "sha256": digest,

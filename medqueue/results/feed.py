@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, column, func, select, table
 
 from medqueue.errors import CursorError
 from medqueue.ledger.engine import Ledger
-from medqueue.ledger.tables import results
+from medqueue.ledger.tables import reports, results
 from schemas.result import Result
 
 START = "0"
@@ -16,7 +16,8 @@ START = "0"
 
 # The view, not the table: what integrators read over SQL and what we serve cannot drift apart.
 # A raw view knows no types, so each column borrows that of the table.
-FEED = table("results_feed", *(column(name, results.c[name].type) for name in Result.model_fields))
+_TYPES = {**{each.name: each.type for each in results.c}, "report_status": reports.c.status.type}
+FEED = table("results_feed", *(column(name, _TYPES[name]) for name in Result.model_fields))
 
 # 18 digits always fit the 64-bit key of both databases.
 _CURSOR = re.compile(r"[0-9]{1,18}", re.ASCII)

@@ -14,6 +14,7 @@ from medqueue.ledger.linking import LinkConflict, LinkedBy
 from medqueue.ledger.tables import reports, work
 from medqueue.results.feed import results_of_reports
 from medqueue.results.history import Progress, WorkRecord, progress_of, work_records
+from schemas.report import ReportStatus
 from schemas.result import Result
 from schemas.work import Priority
 
@@ -42,7 +43,11 @@ class ReportSummary(_Value):
         description="As the sender gave it, or of the one study that the report is joined to."
     )
     patient_id: str | None
+    patient_id_issuer: str | None
     accession_number: str | None
+    status: ReportStatus | None = Field(
+        description="What its author says of this version: `preliminary`, `final`, `corrected`."
+    )
     urgent: bool
     state: Progress
     received_at: datetime
@@ -53,6 +58,7 @@ class ReportVersion(_Value):
 
     id: str
     version: int
+    status: ReportStatus | None
     received_at: datetime
 
 
@@ -153,7 +159,9 @@ def _summarise(connection: Connection, rows: Sequence[Row[Any]]) -> list[ReportS
             source=row.source,
             study_instance_uid=row.study_instance_uid,
             patient_id=row.patient_id,
+            patient_id_issuer=row.patient_id_issuer,
             accession_number=row.accession_number,
+            status=row.status,
             urgent=row.priority == Priority.URGENT,
             state=progress_of(state for subject_id, state in states if subject_id == row.id),
             received_at=row.received_at,
@@ -164,13 +172,16 @@ def _summarise(connection: Connection, rows: Sequence[Row[Any]]) -> list[ReportS
 
 def _versions_of(connection: Connection, row: Row[Any]) -> tuple[ReportVersion, ...]:
     if row.report_id is None:
-        return (ReportVersion(id=row.id, version=row.version, received_at=row.received_at),)
+        return (_version(row),)
     found = connection.execute(
-        select(reports.c.id, reports.c.version, reports.c.received_at)
+        select(reports.c.id, reports.c.version, reports.c.status, reports.c.received_at)
         .where(reports.c.report_id == row.report_id)
         .order_by(reports.c.version)
     )
-    return tuple(
-        ReportVersion(id=id_, version=version, received_at=received_at)
-        for id_, version, received_at in found
+    return tuple(_version(each) for each in found)
+
+
+def _version(row: Any) -> ReportVersion:
+    return ReportVersion(
+        id=row.id, version=row.version, status=row.status, received_at=row.received_at
     )

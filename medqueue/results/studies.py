@@ -42,6 +42,7 @@ class StudySummary(_Value):
     id: str
     study_instance_uid: str
     patient_id: str | None
+    patient_id_issuer: str | None
     accession_number: str | None
     calling_ae: str | None = Field(description="Application Entity that sent the first object.")
     urgent: bool
@@ -178,6 +179,7 @@ def _summarise(connection: Connection, rows: Sequence[Row[Any]]) -> list[StudySu
             id=row.id,
             study_instance_uid=row.study_instance_uid,
             patient_id=row.patient_id,
+            patient_id_issuer=row.patient_id_issuer,
             accession_number=row.accession_number,
             calling_ae=row.calling_ae,
             urgent=row.priority == Priority.URGENT,

@@ -31,6 +31,7 @@ FEED_COLUMNS = [
     "error",
     "received_at",
     "completed_at",
+    "report_status",
 ]
 """Of the contract: integrators read them by SQL, so they may only grow at the end."""
 

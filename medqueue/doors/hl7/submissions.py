@@ -5,16 +5,18 @@ how-to `connect-hl7` has it as a table.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import ValidationError
 
+from medqueue.doors.hl7 import status
 from medqueue.doors.hl7.message import Message, Segment
 from medqueue.doors.hl7.observations import Narrative
 from medqueue.errors import NoTextError, NotHl7Error, RefusedInputError, UnsupportedMessageError
 from schemas.identifiers import is_uid
-from schemas.report import ReportSubmission
+from schemas.report import ReportStatus, ReportSubmission
 
 _REPORT_EVENTS = frozenset({"", "R01"})
 _DOCUMENT_EVENTS = frozenset({"T02", "T04", "T06", "T08", "T10"})
@@ -76,7 +78,14 @@ def read_submissions(message: Message) -> list[KeyedSubmission]:
         has_document |= any(one.has_document for one in narratives)
         text = "\n".join(one.text for one in narratives if one.text.strip())
         if text:
-            submission = _submission(parts[0], document, report_id, study_uid, text)
+            submission = _submission(
+                parts[0],
+                document,
+                text=text,
+                report_id=report_id,
+                study_instance_uid=study_uid,
+                status=_status(message.header, document, parts),
+            )
             keyed.append(KeyedSubmission(submission, _key(message, control_id, len(keyed))))
     if not keyed:
         reason = "only a document, such as a PDF, that no model can read" if has_document else ""
@@ -133,23 +142,30 @@ def _add(group: _Group, segment: Segment) -> None:
         group.observations.append(segment)
 
 
-def _submission(
-    group: _Group, document: Segment | None, report_id: str | None, study_uid: str | None, text: str
-) -> ReportSubmission:
+def _submission(group: _Group, document: Segment | None, **read: Any) -> ReportSubmission:
+    patient_id, issuer = _patient_id(group.patient)
     try:
         return ReportSubmission(
-            text=text,
             accession_number=_accession_number(group, document),
-            study_instance_uid=study_uid,
-            patient_id=_patient_id(group.patient),
-            report_id=report_id,
+            patient_id=patient_id,
+            patient_id_issuer=issuer,
             urgent=_is_urgent(group),
+            **read,
         )
     except ValidationError as error:
         # Names of our fields and rules; never what was sent.
         problems = error.errors(include_input=False, include_url=False, include_context=False)
         faults = "; ".join(f"{one['loc'][0]}: {one['msg']}" for one in problems)
         raise RefusedInputError(faults) from None
+
+
+def _status(
+    header: Segment, document: Segment | None, parts: Sequence[_Group]
+) -> ReportStatus | None:
+    if document is not None:
+        return status.of_document(header.value(9, 2), document)
+    observations = [one for part in parts for one in part.observations]
+    return status.of_orders([part.order for part in parts], observations)
 
 
 def _first(*values: tuple[Segment | None, int]) -> str | None:
@@ -182,18 +198,20 @@ def _accession_number(group: _Group, document: Segment | None) -> str | None:
     return _first((group.order, 18), (group.order, 3), (group.common_order, 3), (document, 15))
 
 
-def _patient_id(patient: Segment | None) -> str | None:
-    """Return the patient's number in PID-3: of several the medical record number."""
+def _patient_id(patient: Segment | None) -> tuple[str | None, str | None]:
+    """Return the patient's number in PID-3, of several the medical record number, and its issuer.
+
+    The issuer is the namespace of the assigning authority (CX.4), as DICOM's Issuer of Patient ID.
+    """
     if patient is None:
-        return None
-    by_type: dict[str, str] = {}
-    for one in patient.repetitions(3):
-        if one[0]:
-            by_type.setdefault(one[4].upper() if len(one) > 4 else "", one[0])  # noqa: PLR2004
-    for kind in _PATIENT_ID_TYPES:
-        if kind in by_type:
-            return by_type[kind]
-    return next(iter(by_type.values()), None) or patient.value(2) or None
+        return None, None
+    by_type: dict[str, tuple[str | None, str | None]] = {}
+    numbers = [one for one in patient.repetitions(3) if one[0]] or patient.repetitions(2)[:1]
+    for one in numbers:
+        number, _, _, issuer, kind, *_ = [*one, "", "", "", ""]
+        by_type.setdefault(kind.upper(), (number or None, issuer or None))
+    wanted = (by_type[kind] for kind in _PATIENT_ID_TYPES if kind in by_type)
+    return next(wanted, None) or next(iter(by_type.values()), (None, None))
 
 
 def _study_uid(message: Message) -> str | None:

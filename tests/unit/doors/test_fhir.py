@@ -114,6 +114,15 @@ def test_the_text_is_that_of_the_report_as_issued_else_of_its_parts(
     [
         ({"identifier": None}, "report_id", "server-id"),
         ({"subject": {"reference": "Patient/77"}}, "patient_id", "77"),
+        (
+            {"subject": {"identifier": {"value": "P-1", "assigner": {"display": "HOSP"}}}},
+            "patient_id_issuer",
+            "HOSP",
+        ),
+        ({"status": "partial"}, "status", "preliminary"),
+        ({"status": "final"}, "status", "final"),
+        ({"status": "amended"}, "status", "corrected"),
+        ({"status": "unknown"}, "status", None),
         ({"subject": {"reference": "http://x/Patient/77/_history/2"}}, "patient_id", "77"),
         (
             {

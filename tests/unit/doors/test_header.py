@@ -24,6 +24,7 @@ def an_object(**changes: object) -> Dataset:
     data_set.StudyInstanceUID = "1.2.3"
     data_set.SeriesInstanceUID = "1.2.3.1"
     data_set.PatientID = "P-1"
+    data_set.IssuerOfPatientID = "HOSP"
     data_set.AccessionNumber = "A-1"
     data_set.Modality = "CR"
     data_set.BodyPartExamined = "CHEST"
@@ -61,6 +62,7 @@ def test_every_encoding_gives_the_same_header(syntax: str) -> None:
         sop_class_uid=CR_STORAGE,
         transfer_syntax_uid=syntax,
         patient_id="P-1",
+        patient_id_issuer="HOSP",
         accession_number="A-1",
         modality="CR",
         body_part="CHEST",

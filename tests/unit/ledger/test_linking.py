@@ -102,6 +102,38 @@ def test_another_patient_under_the_accession_number_is_a_conflict_not_a_link(
     assert find_report(ledger, report).study_instance_uid is None
 
 
+@pytest.mark.parametrize(
+    ("of_report", "of_study", "by", "conflict"),
+    [
+        ("HOSP", "HOSP", LinkedBy.ACCESSION_AND_PATIENT, None),
+        ("HOSP", "hosp", LinkedBy.ACCESSION_AND_PATIENT, None),
+        ("HOSP", None, LinkedBy.ACCESSION_AND_PATIENT, None),
+        (None, "HOSP", LinkedBy.ACCESSION_AND_PATIENT, None),
+        ("HOSP", "CLINIC", None, LinkConflict.OTHER_ISSUER),
+    ],
+)
+def test_the_same_number_of_another_issuer_is_another_patient(
+    ledger: Ledger,
+    of_report: str | None,
+    of_study: str | None,
+    by: LinkedBy | None,
+    conflict: LinkConflict | None,
+) -> None:
+    receive(ledger, a_header(patient_id_issuer=of_study))
+    report = submit(ledger, patient_id_issuer=of_report, **ORDER)
+    assert links(ledger) == [(report, by, conflict)]
+    assert studies_of(ledger, report) == [("1.2.3", by, conflict)]
+    assert find_report(ledger, report).study_instance_uid == ("1.2.3" if by else None)
+
+
+def test_a_named_study_is_believed_and_another_issuer_is_shown(ledger: Ledger) -> None:
+    receive(ledger, a_header(patient_id_issuer="HOSP"))
+    report = submit(
+        ledger, study_instance_uid="1.2.3", patient_id="P-1", patient_id_issuer="CLINIC"
+    )
+    assert links(ledger) == [(report, LinkedBy.STUDY_INSTANCE_UID, LinkConflict.OTHER_ISSUER)]
+
+
 def test_without_a_patient_the_accession_number_alone_joins_nothing(ledger: Ledger) -> None:
     receive(ledger)
     report = submit(ledger, accession_number="A-1")
@@ -148,6 +180,13 @@ def test_one_report_id_on_two_patients_orders_is_refused(ledger: Ledger) -> None
     submit(ledger, report_id="R-1", **ORDER)
     with pytest.raises(IdempotencyConflictError, match="another patient"):
         submit(ledger, report_id="R-1", accession_number="A-2", patient_id="P-2")
+
+
+def test_one_report_id_on_two_issuers_orders_is_refused(ledger: Ledger) -> None:
+    submit(ledger, report_id="R-1", patient_id_issuer="HOSP", **ORDER)
+    other = ORDER | {"accession_number": "A-2"}
+    with pytest.raises(IdempotencyConflictError, match="another patient"):
+        submit(ledger, report_id="R-1", patient_id_issuer="CLINIC", **other)
 
 
 def test_a_report_alone_and_a_study_alone_have_no_partner(ledger: Ledger) -> None:

@@ -89,6 +89,8 @@ def upgrade() -> None:
     sa.Column('accession_number', sa.String(length=128), nullable=True),
     sa.Column('study_instance_uid', sa.String(length=64), nullable=True),
     sa.Column('patient_id', sa.String(length=128), nullable=True),
+    sa.Column('patient_id_issuer', sa.String(length=128), nullable=True),
+    sa.Column('status', sa.String(length=16), nullable=True),
     sa.Column('language', sa.String(length=8), nullable=True),
     sa.Column('text', sa.Text(), nullable=False),
     sa.Column('sha256', sa.String(length=64), nullable=False),
@@ -143,6 +145,7 @@ def upgrade() -> None:
     sa.Column('id', sa.String(length=32), nullable=False),
     sa.Column('study_instance_uid', sa.String(length=64), nullable=False),
     sa.Column('patient_id', sa.String(length=128), nullable=True),
+    sa.Column('patient_id_issuer', sa.String(length=128), nullable=True),
     sa.Column('accession_number', sa.String(length=128), nullable=True),
     sa.Column('calling_ae', sa.String(length=64), nullable=True),
     sa.Column('state', sa.String(length=16), nullable=False),
@@ -254,7 +257,8 @@ def upgrade() -> None:
         CREATE VIEW results_feed AS
         SELECT seq, id, kind, status, study_instance_uid, series_instance_uid,
                sop_instance_uids, accession_number, patient_id, report_id,
-               model, findings, error, received_at, completed_at
+               model, findings, error, received_at, completed_at,
+               (SELECT status FROM reports WHERE reports.id = results.subject_id) AS report_status
         FROM results
         """
     )

@@ -10,6 +10,7 @@ from hl7_sender import UID, OpenADoor, OpenDoor, Sender, a_message, an_obx
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.linking import LinkedBy
 from medqueue.ledger.tables import audit_events
+from medqueue.results.feed import read_feed
 from medqueue.results.reports import find_report
 from medqueue.results.studies import find_study
 from schemas.result import ResultStatus
@@ -112,15 +113,22 @@ def test_a_correction_is_the_next_version_and_its_result_is_amended(
             message = a_message(an_obx(text, status=status), control_id=f"M-{number}", order=order)
             assert sender.ask(message).code == "AA"
     versions = [row for row in door.reports() if row.report_id == "FI-1"]
-    assert [(row.version, row.text) for row in versions] == [
-        (1, "Clear."),
-        (2, "Clear!"),
-        (3, "No."),
+    assert [(row.version, row.text, row.status) for row in versions] == [
+        (1, "Clear.", "preliminary"),
+        (2, "Clear!", "final"),
+        (3, "No.", "corrected"),
     ]
+    shown = find_report(ledger, "FI-1")
+    assert (shown.status, [each.status for each in shown.versions]) == (
+        "corrected",
+        ["preliminary", "final", "corrected"],
+    )
     (work,) = work_rows(ledger, subject_id=versions[-1].id)
     finish(ledger, claim(ledger, work.id, at=100_000_000), at=100_000_001)
     (result,) = result_rows(ledger, subject_id=versions[-1].id)
     assert (result.status, result.report_id) == (ResultStatus.AMENDED, "FI-1")
+    (fed,), _ = read_feed(ledger, after=None, limit=10)
+    assert fed.report_status == "corrected"
 
 
 def test_the_same_report_under_a_new_control_id_is_no_correction(a_door: OpenDoor) -> None:

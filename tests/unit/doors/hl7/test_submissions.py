@@ -95,6 +95,62 @@ def test_the_patient_is_known_by_the_medical_record_number(field: str | None, pa
 
 
 @pytest.mark.parametrize(
+    ("patient", "number", "issuer"),
+    [
+        ("PID|1||P-1^^^HOSP^MR", "P-1", "HOSP"),
+        ("PID|1||P-1^^^HOSP&1.2.3&ISO^MR", "P-1", "HOSP"),
+        ("PID|1||P-1^^^&1.2.3&ISO^MR", "P-1", None),
+        ("PID|1||P-1", "P-1", None),
+        ("PID|1||X^^^A^SS~P-1^^^B^MR", "P-1", "B"),
+        ("PID|1|P-1^^^OLD", "P-1", "OLD"),
+    ],
+)
+def test_the_issuer_is_that_of_the_number_that_is_taken(
+    patient: str, number: str, issuer: str | None
+) -> None:
+    found = read(patient=patient)
+    assert (found.patient_id, found.patient_id_issuer) == (number, issuer)
+
+
+@pytest.mark.parametrize(
+    ("order", "observations", "status"),
+    [
+        ("P", "F", "preliminary"),
+        ("F", "F", "final"),
+        ("C", "F", "corrected"),
+        ("f", "", "final"),
+        ("R", "", "preliminary"),
+        ("", "F", "final"),
+        ("", "FP", "preliminary"),
+        ("", "FC", "corrected"),
+        ("?", "?", None),
+        ("", "", None),
+    ],
+)
+def test_the_order_says_what_the_report_is_else_its_observations(
+    order: str, observations: str, status: str | None
+) -> None:
+    lines = [an_obx("Words.", number=n, status=one) for n, one in enumerate(observations or " ")]
+    assert read(*lines, order=f"OBR|1||FI-1{'|' * 22}{order}").status == status
+
+
+@pytest.mark.parametrize(
+    ("event", "completion", "status"),
+    [
+        ("T02", "AU", "final"),
+        ("T02", "DI", "preliminary"),
+        ("T02", "", None),
+        ("T10", "AU", "corrected"),
+    ],
+)
+def test_a_document_says_what_it_is_by_its_event_and_its_completion(
+    event: str, completion: str, status: str | None
+) -> None:
+    document = f"TXA|1|DI|TX{'|' * 9}DOC-1{'|' * 5}{completion}"
+    assert read(document, an_obx("Words."), kind=f"MDM^{event}").status == status
+
+
+@pytest.mark.parametrize(
     ("order", "accession", "report"),
     [
         (f"OBR|1|PL|FI^RIS|X{'|' * 14}ACC", "ACC", "FI"),
