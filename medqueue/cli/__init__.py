@@ -16,6 +16,7 @@ _COMMANDS = {
     "demo": "medqueue.cli.up:demo",
     "doctor": "medqueue.cli.doctor:doctor",
     "failures": "medqueue.cli.failures:failures",
+    "fetch": "medqueue.cli.fetch:fetch",
     "models": "medqueue.cli.models:models",
     "results": "medqueue.cli.results:results",
     "send": "medqueue.cli.send:send",

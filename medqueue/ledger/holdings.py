@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
-from medqueue.ledger.tables import instances
+from medqueue.ledger.tables import instances, series, studies
 
 _AT_ONCE = 500
 """UIDs of one statement; databases bound its parameters."""
@@ -32,3 +32,13 @@ def of_uids(connection: Connection, uids: Sequence[str]) -> Iterator[Holding]:
             ).where(instances.c.sop_instance_uid.in_(uids[start : start + _AT_ONCE]))
         )
         yield from (Holding(*row) for row in found)
+
+
+def count_of_study(connection: Connection, study_instance_uid: str) -> int:
+    """Return how many different SOP Instance UIDs have come with a study."""
+    return connection.execute(
+        select(func.count(instances.c.sop_instance_uid.distinct()))
+        .join(series, series.c.id == instances.c.series_id)
+        .join(studies, studies.c.id == series.c.study_id)
+        .where(studies.c.study_instance_uid == study_instance_uid)
+    ).scalar_one()

@@ -12,6 +12,7 @@ from pynetdicom.dsutils import split_dataset
 
 from medqueue.doors.header import require_whole
 from medqueue.errors import NotDicomError, UnavailableError
+from medqueue.operate.reachable import CONNECT_SECONDS, require_listener
 from schemas.identifiers import is_uid
 
 CALLING_AE = "MEDQUEUE_SEND"
@@ -19,7 +20,6 @@ CALLING_AE = "MEDQUEUE_SEND"
 _MAX_CONTEXTS = 128
 """Presentation contexts of one association: identifiers are the odd numbers to 255."""
 
-_CONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 120.0
 """How long a receiver may take to make one object durable before it counts as lost."""
 
@@ -175,7 +175,7 @@ class _Peer:
         self._address = (host, port)
         self._called = called
         self._entity = AE(ae_title=calling)
-        self._entity.connection_timeout = _CONNECT_SECONDS
+        self._entity.connection_timeout = CONNECT_SECONDS
         self._entity.dimse_timeout = _ANSWER_SECONDS
         self._entity.network_timeout = _ANSWER_SECONDS
 
@@ -197,7 +197,12 @@ class _Peer:
 
     def _associate(self, batch: Sequence[_Candidate]) -> Association:
         host, port = self._address
-        self._require_listener()
+        require_listener(
+            host,
+            port,
+            who="DICOM receiver",
+            cure="is it running there? Start ours with: medqueue up",
+        )
         contexts = dict.fromkeys(candidate.context for candidate in batch)
         association = self._entity.associate(
             host,
@@ -216,18 +221,6 @@ class _Peer:
                 f"what listens at {host}:{port} does not answer as a DICOM receiver; check the port"
             )
         return association
-
-    def _require_listener(self) -> None:
-        """Connect once beforehand: the library leaks its socket when nobody listens."""
-        host, port = self._address
-        try:
-            socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise UnavailableError(
-                f"no DICOM receiver answers at {host}:{port} ({reason}); is it running there? "
-                "Start ours with: medqueue up"
-            ) from None
 
 
 def _send_at_once(event: evt.Event) -> None:
