@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_FLAGS ?=
 
-.PHONY: demo test lint format bench chaos clean
+.PHONY: demo test lint format bench chaos fuzz clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("medqueue needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)" if sys.version_info < (3, 11) else 0)'
@@ -34,6 +34,10 @@ bench: $(VENV)/.installed
 # make chaos CHAOS='--minutes 3 --database postgresql --seed 7'; about 15 minutes without options.
 chaos: $(VENV)/.installed
 	PYTHONPATH=tests $(BIN)/python -m chaos.campaign $(CHAOS)
+
+# make fuzz FUZZ='--pdus 10000 --files 1000 --seed 7'; about 10 minutes without options.
+fuzz: $(VENV)/.installed
+	PYTHONPATH=tests $(BIN)/python -m fuzz.campaign $(FUZZ)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 
 import structlog
 
@@ -41,6 +42,8 @@ def configure_logs(process: str, level: str) -> None:
     # Libraries that describe what they carry: a DICOM association or a request may hold PHI.
     for name in ("pynetdicom", "pydicom", "httpx", "httpcore", "uvicorn.access", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # Its warnings quote the values that they are about.
+    warnings.filterwarnings("ignore", module="pydicom")
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

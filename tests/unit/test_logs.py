@@ -2,6 +2,7 @@
 
 import json
 import logging
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,3 +107,15 @@ def test_lines_below_the_level_are_not_written(capsys: pytest.CaptureFixture[str
     get_logger("x").warning("two")
 
     assert [line["event"] for line in lines(capsys)] == ["two"]
+
+
+def test_a_warning_of_pydicom_which_quotes_a_value_is_not_written(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logs("door", "info")
+
+    warnings.warn_explicit(
+        f"bad value {SECRET}", UserWarning, "valuerep.py", 440, "pydicom.valuerep"
+    )
+
+    assert capsys.readouterr().err == ""

@@ -1,28 +1,10 @@
 """What happens to the many errors and warnings that damaged DICOM data draws from libraries."""
 
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pydicom.errors import InvalidDicomError
-
-from medqueue.errors import UndecodableError
-
-# pydicom parses a value when it is first asked for, so any of these may come from any attribute.
-_DAMAGE = (
-    AttributeError,
-    EOFError,
-    InvalidDicomError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    zlib.error,
-)
+from medqueue.errors import MedqueueError, UndecodableError
 
 
 @contextmanager
@@ -36,13 +18,17 @@ def damage_named(what: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except MedqueueError:
+        raise
     except MemoryError as error:
         raise UndecodableError(f"{what}: a length in it is beyond all memory") from error
-    except _DAMAGE as error:
+    except Exception as error:
+        # pydicom parses a value when it is first asked for, and hostile bytes make it raise any
+        # type: a list of them was tried, and fuzzing found two more.
         raise UndecodableError(f"{what}: {type(error).__name__}") from error
     except BaseException as error:
         # pylibjpeg-rle panics on a damaged segment table, and Rust's panics are outside Exception:
-        # unnamed, one such file would end the worker.
+        # unnamed, one such file would end the decoder.
         if type(error).__name__ != "PanicException":
             raise
         raise UndecodableError(f"{what}: its decoder gave up") from error

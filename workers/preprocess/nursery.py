@@ -10,6 +10,7 @@ This is the side of the nursery; `isolated` is the side of the worker.
 
 import contextlib
 import json
+import logging
 import os
 import resource
 import signal
@@ -38,12 +39,23 @@ _logger = get_logger(__name__)
 
 def main() -> None:
     """Run the nursery on the socket whose file descriptor is the last argument, until it closes."""
+    _keep_stderr_for_logs()
     configure_logs("decoder", "warning")
+    # It tells of damage too, in words of the file.
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     # A Ctrl-C in the terminal reaches every process: work in hand is finished nevertheless.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
     with socket.socket(fileno=int(sys.argv[-1])) as control:
         _raise_decoders(control)
+
+
+def _keep_stderr_for_logs() -> None:
+    """Let codecs written in C and Rust print into the void: they complain by the page."""
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8")
+    void = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(void, 2)
+    os.close(void)
 
 
 def _raise_decoders(control: socket.socket) -> None:

@@ -187,3 +187,24 @@ def test_a_decoder_leaves_no_core_dump_and_has_its_limit(
 
     assert decoder.rlimit(psutil.RLIMIT_CORE) == (0, 0)
     assert decoder.rlimit(psutil.RLIMIT_AS)[0] < 1024**3
+
+
+def test_a_codec_that_complains_by_the_page_is_not_heard(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name = get_testdata_file("MR_small_RLE.dcm", download=False)
+    assert name is not None
+    content = bytearray(Path(name).read_bytes())
+    segments = content.index(b"\x02\x00\x00\x00\x40\x00\x00\x00")
+    content[segments + 4 : segments + 12] = b"\xf0" * 8
+    damaged = tmp_path / "damaged.dcm"
+    damaged.write_bytes(content)
+    nursery = Nursery()
+    prepare = IsolatedPreparation(nursery)
+
+    with pytest.raises(UndecodableError):
+        prepare([damaged], PREPARATION)
+
+    prepare.close()
+    nursery.stop()
+    assert capfd.readouterr().err == ""
