@@ -71,14 +71,13 @@ class GroupCommit:
         for entry in group:
             by_kind.setdefault(entry.record, []).append(entry)
         with self._ledger.write() as connection:
-            nested = connection.begin_nested()
             try:
                 for record, entries in by_kind.items():
                     values = record(connection, [entry.received for entry in entries])
                     for entry, value in zip(entries, values, strict=True):
                         entry.value = value
             except Exception:  # noqa: BLE001 - it comes again, and is told, when run apart
-                nested.rollback()
+                connection.rollback()
                 return False
         return True
 
