@@ -4,7 +4,7 @@ import json
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -203,6 +203,14 @@ def running_up(folder: Path, **values: Any) -> Iterator[System]:
         if process.poll() is None:
             process.kill()  # its guard ends what it leaves behind
             process.wait()
+
+
+def pool_process(worker: psutil.Process) -> psutil.Process | None:
+    """A forked process of a worker's pool; its other child is the program that forks decoders."""
+    with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+        forked = [one for one in worker.children() if one.cmdline() == worker.cmdline()]
+        return next(iter(forked), None)
+    return None
 
 
 def _is_ready(process: subprocess.Popen[bytes], folder: Path) -> Callable[[], bool]:

@@ -12,7 +12,7 @@ from chest_images import a_picture, a_uid, an_image
 from medqueue.operate.ports import accepts_connections
 from schemas.work import Stage, WorkState
 from waiting import wait_until
-from whole_system import ROLES, System, running_up, statuses
+from whole_system import ROLES, System, pool_process, running_up, statuses
 
 pytestmark = pytest.mark.acceptance
 
@@ -37,11 +37,7 @@ def victim_of(system: System, role: str) -> psutil.Process | None:
     if role != CHILD:
         return system.process_of(role)
     worker = system.process_of("worker-cpu")
-    # A forked process of the pool, and not the program that forks decoders.
-    forked = (
-        [one for one in worker.children() if one.cmdline() == worker.cmdline()] if worker else []
-    )
-    return next(iter(forked), None)
+    return pool_process(worker) if worker else None
 
 
 def wait_for_victim(system: System, role: str, *, other_than: int = 0) -> psutil.Process:

@@ -3,29 +3,23 @@
 import random
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import httpx
 import psutil
 import pytest
 import redis
 from rich.console import Console
 from rich.table import Table
 
-from builders import count, work_rows
-from chest_images import a_picture, a_uid, an_image
+from builders import count
+from chaos.load import PROVEN_SECONDS, Sent, audit, open_work, send_everything
 from medqueue.broker.embedded import socket_path
-from medqueue.errors import UnavailableError
 from medqueue.ledger.tables import results
-from schemas.work import WorkState
 from waiting import wait_until
-from whole_system import LEASE_SECONDS, System, running_up
+from whole_system import LEASE_SECONDS, System, pool_process, running_up
 
 pytestmark = pytest.mark.chaos
 
@@ -35,20 +29,6 @@ FAULTS = 7
 FROZEN_SECONDS = LEASE_SECONDS * 1.5
 """Long enough for the lease of whatever is in hand to run out."""
 VICTIMS = ("worker-cpu", "a process of worker-cpu", "worker-gpu", "relay", "valkey")
-PROVEN_SECONDS = 40
-
-
-@dataclass
-class Sent:
-    """What senders were told, and what was done to the system meanwhile."""
-
-    studies: set[str] = field(default_factory=set)
-    texts: set[str] = field(default_factory=set)
-    faults: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def accepted(self) -> int:
-        return len(self.studies) + len(self.texts)
 
 
 @pytest.fixture
@@ -56,37 +36,6 @@ def system(tmp_path: Path) -> Iterator[System]:
     # More attempts than there are faults: here a dead worker is never the input's fault.
     with running_up(tmp_path, study_quiet_seconds=0.2, max_attempts=20) as running:
         yield running
-
-
-def send_everything(system: System, folder: Path, sent: Sent) -> None:
-    """Send all, as a PACS and a HIS do: what is not accepted is sent again."""
-    for number in range(max(STUDIES, TEXTS)):
-        if number < STUDIES:
-            study = a_uid()
-            image = an_image(folder, study=study, pixels=a_picture(800, 800))
-            until_accepted(lambda image=image: not system.try_to_push(image).failed)
-            sent.studies.add(study)
-        if number < TEXTS:
-            key = {"Idempotency-Key": f"text-{number}"}
-            content = {"text": f"No pneumothorax, text {number}.", "urgent": number % 5 == 0}
-            until_accepted(lambda content=content, key=key: post(system, content, key, sent))
-
-
-def post(system: System, content: dict[str, Any], headers: dict[str, str], sent: Sent) -> bool:
-    answer = httpx.post(f"{system.url}/reports", json=content, headers=headers, timeout=20)
-    if answer.is_success:
-        sent.texts.add(answer.json()["id"])
-    return answer.is_success
-
-
-def until_accepted(attempt: Any) -> None:
-    def is_accepted() -> bool:
-        try:
-            return bool(attempt())
-        except (UnavailableError, httpx.TransportError):
-            return False
-
-    wait_until(is_accepted, PROVEN_SECONDS, what="an acceptance")
 
 
 def harm(system: System, sent: Sent) -> None:
@@ -121,19 +70,12 @@ def find(system: System, role: str) -> psutil.Process:
     def look() -> bool:
         process = system.process_of(role.removeprefix("a process of "))
         if process is not None and role.startswith("a process of "):
-            process = next(iter(children_of(process)), None)
+            process = pool_process(process)
         found[:] = [process] if process is not None else []
         return bool(found)
 
     wait_until(look, PROVEN_SECONDS, what=role)
     return found[0]
-
-
-def children_of(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children()
-    except psutil.NoSuchProcess:
-        return []
 
 
 def freeze(process: psutil.Process) -> threading.Timer:
@@ -158,29 +100,6 @@ def wipe(system: System) -> None:
             return False
 
     wait_until(is_wiped, PROVEN_SECONDS, what="a broker to wipe")
-
-
-def open_work(system: System) -> bool:
-    ended = (WorkState.DONE, WorkState.FAILED, WorkState.DISCARDED)
-    return any(row.state not in ended for row in work_rows(system.ledger))
-
-
-def audit(system: System, sent: Sent) -> dict[str, list[str]]:
-    """Compare what the senders were told with the feed; who is lost, who is doubled, who failed."""
-    found = Counter[str]()
-    failed = []
-    for result in system.feed():
-        subject = result["study_instance_uid"] or result["report_id"]
-        found[subject] += 1
-        if result["status"] != "final":
-            failed.append(subject)
-    accepted = sent.studies | sent.texts
-    return {
-        "lost": sorted(accepted - set(found)),
-        "doubled": sorted(subject for subject, times in found.items() if times > 1),
-        "unknown": sorted(set(found) - accepted),
-        "not final": failed,
-    }
 
 
 def show(sent: Sent, found: dict[str, list[str]], in_feed: int, seconds: float) -> None:
@@ -208,7 +127,7 @@ def test_whatever_dies_each_accepted_input_gets_one_result(
 
     with ThreadPoolExecutor(2) as pool:
         done = [
-            pool.submit(send_everything, system, images, sent),
+            pool.submit(send_everything, system, images, sent, studies=STUDIES, texts=TEXTS),
             pool.submit(harm, system, sent),
         ]
         for one in done:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.chaos
 
 TEXT = "No pneumothorax."
 OUT_OF_RESOURCES = 0xA700
-CUTS = 25
+CUTS = 50
 TAKEN_AGAIN_SECONDS = 15
 
 only_linux = pytest.mark.skipif(

@@ -17,7 +17,7 @@ from chaos.campaign.places import Disk, Postgres
 from medqueue.broker.relay import _MARK
 from medqueue.operate.redis_client import connect
 from medqueue.operate.roles import all_roles
-from whole_system import System
+from whole_system import System, pool_process
 
 _TARGETS = (
     "door",
@@ -135,8 +135,7 @@ class Saboteur:
             with suppress(psutil.NoSuchProcess):
                 process = self._system.process_of(role)
                 if process is not None and child:
-                    children = process.children()
-                    process = children[0] if children else None
+                    process = pool_process(process)
                 if process is not None:
                     return process
             time.sleep(0.1)
