@@ -79,7 +79,7 @@ class Admission:
         clock: Clock = utc_now,
     ) -> None:
         self._backlog = Backlog(ledger, max_backlog)
-        self._ledger = ledger
+        self.ledger = ledger
         self._commits = GroupCommit(ledger)
         self._store = store
         self._max_attempts = max_attempts
@@ -112,7 +112,7 @@ class Admission:
 
     def consign(self, source: str) -> Consignment:
         """Begin what one association or request of a sender brings."""
-        return Consignment(self._ledger, source, self._clock)
+        return Consignment(self.ledger, source, self._clock)
 
     def admit_instance(
         self,
@@ -170,7 +170,7 @@ class Admission:
         self._store.berths.close()
 
     def _recorded(self, paths: Sequence[str]) -> set[str]:
-        with self._ledger.read() as connection:
+        with self.ledger.read() as connection:
             return intake.recorded_paths(connection, paths)
 
     def find_held(self, uids: Sequence[str]) -> dict[str, Held]:
@@ -181,7 +181,7 @@ class Admission:
         """
         held: dict[str, Held] = {}
         try:
-            with self._ledger.read() as connection:
+            with self.ledger.read() as connection:
                 for uid, sop_class_uid, path, size in holdings.of_uids(connection, uids):
                     before = held.get(uid, Held(frozenset(), is_whole=True))
                     held[uid] = Held(

@@ -272,6 +272,17 @@ deliveries = Table(
     UniqueConstraint("result_id", "destination"),
 )
 
+commitment_reports = Table(
+    "commitment_reports",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("calling_ae", String(64), nullable=False),
+    Column("content", _Json, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_try_at", Timestamp, nullable=False),
+    Column("created_at", Timestamp, nullable=False),
+)
+
 audit_events = Table(
     "audit_events",
     metadata,

@@ -13,9 +13,9 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelMove as StudyRootMove,
 )
 
+from medqueue.doors.dimse.reachable import CONNECT_SECONDS, require_listener
 from medqueue.errors import UnavailableError
 from medqueue.operate.archives import FoundStudy, OnObjects, Retrieved, Wanted
-from medqueue.operate.reachable import CONNECT_SECONDS, require_listener
 from schemas.identifiers import is_uid
 
 _ANSWER_SECONDS = 600.0

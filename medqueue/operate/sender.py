@@ -10,9 +10,9 @@ from pynetdicom import AE, _config, build_context, evt
 from pynetdicom.association import Association
 from pynetdicom.dsutils import split_dataset
 
+from medqueue.doors.dimse.reachable import CONNECT_SECONDS, require_listener
 from medqueue.doors.header import require_whole
 from medqueue.errors import NotDicomError, UnavailableError
-from medqueue.operate.reachable import CONNECT_SECONDS, require_listener
 from schemas.identifiers import is_uid
 
 CALLING_AE = "MEDQUEUE_SEND"

@@ -55,6 +55,7 @@ from medqueue.doors.dimse.transport import (
 )
 from medqueue.doors.header import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from medqueue.doors.tls import HandshakeError
+from medqueue.errors import OutOfResourcesError
 from medqueue.logs import get_logger
 
 _logger = get_logger(__name__)
@@ -229,13 +230,17 @@ class Association:
         (status, comment), report = CommitmentService(self._host.admission, reader).act(
             request, context
         )
-        longest = self._longest
+        longest, reporter = self._longest, self._host.reporter
+        is_called_back = report is not None and reporter.knows(self._calling_ae)
+        if report is not None and is_called_back:
+            try:
+                reporter.keep(self._calling_ae, report)
+            except OutOfResourcesError as error:
+                status, comment = Status.RESOURCE_LIMITATION, error.detail
         answer = encode_p_data(context.id, encode_response(request, status, comment), longest)
-        if report is None:
+        if report is None or is_called_back:
             self._transport.send(answer)
-        elif self._host.reporter.knows(self._calling_ae):
-            self._transport.send(answer)
-            self._host.reporter.send(self._calling_ae, report)
+            reporter.wake()
         else:
             self._reports += 1
             event = encode_event_report(request, self._reports, report.event_type)

@@ -7,6 +7,7 @@ settings give an address for.
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
@@ -65,6 +66,25 @@ class Report:
         if self.failed:
             data_set.FailedSOPSequence = [_item(*failure) for failure in self.failed]
         return data_set
+
+    def to_content(self) -> dict[str, Any]:
+        """Return what the ledger keeps of it."""
+        return {
+            "transaction_uid": self.transaction_uid,
+            "held": [list(reference) for reference in self.held],
+            "failed": [[*reference, reason] for reference, reason in self.failed],
+        }
+
+    @classmethod
+    def from_content(cls, content: dict[str, Any]) -> Self:
+        """Return the report that the ledger has kept."""
+        return cls(
+            content["transaction_uid"],
+            held=[(sop_class, instance) for sop_class, instance in content["held"]],
+            failed=[
+                ((sop_class, instance), reason) for sop_class, instance, reason in content["failed"]
+            ],
+        )
 
     def encode(self, transfer_syntax_uid: str) -> bytes:
         """Encode the Event Information."""

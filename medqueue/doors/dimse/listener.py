@@ -60,7 +60,7 @@ class DimseDoor:
                 variables="MEDQUEUE_TLS",
             ),
             private_sop_classes=read_private_sop_classes(settings),
-            reporter=Reporter(settings),
+            reporter=Reporter(settings, admission.ledger),
             admission=admission,
             counters=self.counters,
             is_stopping=self._listener.stopping.is_set,
@@ -74,6 +74,7 @@ class DimseDoor:
         """
         self.port = self._listener.bind(self._address, self.port, variable="MEDQUEUE_DIMSE_PORT")
         self._admission.open_berths()
+        self._host.reporter.start()
         self._listener.accept()
 
     def stop(self, seconds: float) -> None:

@@ -1,18 +1,39 @@
-"""Delivers N-EVENT-REPORT on associations of our own, to peers that do not wait on theirs."""
+"""Delivers N-EVENT-REPORT on associations of our own, to peers that do not wait on theirs.
+
+A report is kept in the ledger before its request is answered, and tried until the peer has heard
+it, also after a restart. A peer may hear it twice; its Transaction UID says that it is the same.
+"""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.exc import DBAPIError
 
 from medqueue.doors.dimse.commitment import WELL_KNOWN_INSTANCE, Report
 from medqueue.doors.dimse.presentation import STORAGE_COMMITMENT
-from medqueue.errors import ConfigurationError
+from medqueue.doors.dimse.reachable import require_listener
+from medqueue.errors import ConfigurationError, OutOfResourcesError, UnavailableError
+from medqueue.ledger import commitments
+from medqueue.ledger.commitments import OwedReport
+from medqueue.ledger.engine import Ledger
 from medqueue.logs import get_logger
 from medqueue.settings import Settings
 
 _logger = get_logger(__name__)
 
-_PAUSES = (0.0, 5.0, 30.0)
-"""Seconds before each try; after the last the peer must ask again."""
+_THREADS = 2
+"""So that a peer that cannot be reached does not hold up all others."""
+_FIRST_PAUSE_SECONDS = 5.0
+"""Doubled at every try."""
+_LONGEST_PAUSE_SECONDS = 600.0
+_MOST_DOUBLINGS = 7
+_MOST_SECONDS = 24 * 3600.0
+"""After so long the peer must ask again."""
+_LEASE_SECONDS = 60.0
+"""Longer than one try takes: when a door dies in it, another goes on after so long."""
+_LOOK_SECONDS = 30.0
+"""A door looks so often for what another one owes."""
 _ANSWER_SECONDS = 15.0
 _FORM = "MEDQUEUE_COMMITMENT_PEERS: give AE@host:port,AE@host:port, such as CT1@10.0.1.7:104"
 
@@ -23,40 +44,96 @@ Peer = tuple[str, int]
 class Reporter:
     """Calls the peers that the settings give an address for."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         """Raise ConfigurationError if the addresses are not in their form."""
         self._own_title = settings.ae_title
         self._peers = dict(
             _entry(entry) for entry in (settings.commitment_peers or "").split(",") if entry
         )
+        self._ledger = ledger
+        self._clock = clock
         self._stopping = threading.Event()
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="commitment")
+        self._woken = threading.Event()
 
     def knows(self, ae_title: str) -> bool:
         """Tell whether reports for this peer go to an address of its own."""
         return ae_title in self._peers
 
-    def send(self, ae_title: str, report: Report) -> None:
-        """Deliver a report soon; a peer that cannot be reached must ask again."""
-        self._pool.submit(self._deliver, ae_title, report)
+    def start(self) -> None:
+        """Deliver what is owed, from before too, until told to stop."""
+        for number in range(_THREADS if self._peers else 0):
+            name = f"commitment-{number}"
+            threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def stop(self) -> None:
-        """Give up what is not delivered yet."""
+        """Leave the rest to the next start."""
         self._stopping.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._woken.set()
 
-    def _deliver(self, ae_title: str, report: Report) -> None:
-        for pause in _PAUSES:
-            if self._stopping.wait(pause):
-                break
-            if self._try(ae_title, report):
-                return
-        _logger.warning("commitment-report-undelivered", called_ae=ae_title)
+    def keep(self, ae_title: str, report: Report) -> None:
+        """Make a report durable; it is delivered after the next `wake`.
+
+        Raises:
+            OutOfResourcesError: the ledger does not answer; the peer must ask again.
+        """
+        try:
+            with self._ledger.write() as connection:
+                commitments.owe(connection, ae_title, report.to_content(), now=self._clock())
+        except DBAPIError as error:
+            raise OutOfResourcesError("the ledger does not answer; ask again") from error
+
+    def wake(self) -> None:
+        """Have what is due delivered now."""
+        self._woken.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._woken.clear()
+            try:
+                while not self._stopping.is_set() and self._deliver_one():
+                    pass
+                pause = self._pause()
+            except DBAPIError as error:
+                _logger.warning("commitment-interrupted", error=type(error).__name__)
+                pause = _LOOK_SECONDS
+            self._woken.wait(pause)
+
+    def _deliver_one(self) -> bool:
+        """Try the report that is due longest; return False if none is due."""
+        now = self._clock()
+        owed = commitments.take_due(
+            self._ledger, self._peers.keys(), lease_seconds=_LEASE_SECONDS, now=now
+        )
+        if owed is None:
+            return False
+        if self._try(owed.calling_ae, Report.from_content(owed.content)):
+            commitments.settle(self._ledger, owed.id)
+        elif (now - owed.created_at).total_seconds() > _MOST_SECONDS:
+            _logger.warning("commitment-report-undelivered", called_ae=owed.calling_ae)
+            commitments.settle(self._ledger, owed.id)
+        else:
+            commitments.postpone(self._ledger, owed.id, until=now + _pause_after(owed))
+        return True
+
+    def _pause(self) -> float:
+        due = commitments.next_try_at(self._ledger, self._peers.keys())
+        seconds = _LOOK_SECONDS if due is None else (due - self._clock()).total_seconds()
+        return min(max(seconds, 0.0), _LOOK_SECONDS)
 
     def _try(self, ae_title: str, report: Report) -> bool:
         from pynetdicom import AE, build_role
 
         host, port = self._peers[ae_title]
+        try:
+            require_listener(host, port, who="peer", cure="see MEDQUEUE_COMMITMENT_PEERS")
+        except UnavailableError:
+            return False
         entity = AE(ae_title=self._own_title)
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = _ANSWER_SECONDS
         entity.connection_timeout = _ANSWER_SECONDS
@@ -83,3 +160,8 @@ def _entry(entry: str) -> tuple[str, Peer]:
     if not (title.strip() and at and host and colon and port.isdecimal()):
         raise ConfigurationError(_FORM)
     return title.strip(), (host.strip("[]"), int(port))
+
+
+def _pause_after(owed: OwedReport) -> timedelta:
+    doublings = min(owed.attempts - 1, _MOST_DOUBLINGS)
+    return timedelta(seconds=min(_FIRST_PAUSE_SECONDS * 2**doublings, _LONGEST_PAUSE_SECONDS))

@@ -2,7 +2,9 @@
 
 import queue
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 from pydicom.dataset import Dataset
@@ -11,6 +13,7 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.transport import ThreadedAssociationServer
+from sqlalchemy import select, update
 
 from dimse_peer import (
     CT,
@@ -27,7 +30,11 @@ from dimse_peer import (
 )
 from medqueue.doors.dimse.reporter import Reporter
 from medqueue.errors import ConfigurationError
+from medqueue.ledger.engine import Ledger
+from medqueue.ledger.tables import commitment_reports
+from medqueue.operate import ports
 from medqueue.settings import Settings
+from waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -158,15 +165,28 @@ def test_what_cannot_be_asked_is_refused_and_the_association_lives(
     association.release()
 
 
-@pytest.fixture
-def listening(sender: Sender) -> Iterator[int]:
-    """A port at which the sender waits for reports."""
+@contextmanager
+def a_listener(sender: Sender, port: int) -> Iterator[int]:
+    """The sender waits for reports at a port."""
     entity = AE(ae_title="MODALITY")
     entity.add_supported_context(COMMITMENT, IMPLICIT, scu_role=False, scp_role=True)
-    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=sender.handlers)
+    server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=sender.handlers)
     assert isinstance(server, ThreadedAssociationServer)
     yield server.server_address[1]
     server.shutdown()
+
+
+@pytest.fixture
+def listening(sender: Sender) -> Iterator[int]:
+    """A port at which the sender waits for reports."""
+    with a_listener(sender, 0) as port:
+        yield port
+
+
+def owed(door: OpenDoor) -> list[int]:
+    """How often each report that is still owed has been tried."""
+    with door.ledger.read() as connection:
+        return list(connection.execute(select(commitment_reports.c.attempts)).scalars())
 
 
 def test_a_sender_that_does_not_wait_is_called_back(
@@ -182,6 +202,38 @@ def test_a_sender_that_does_not_wait_is_called_back(
     assert sender.told.empty()
 
 
+def test_a_report_outlives_a_peer_that_is_away_and_a_restart_of_the_door(
+    open_door: OpenADoor, sender: Sender
+) -> None:
+    (port,) = ports.find_free(1)
+    peers = f"MODALITY@127.0.0.1:{port}"
+    door = open_door(commitment_peers=peers)
+    uid = stored(door)
+    association = sender.associate(door)
+    assert ask(association, a_request((CT, uid))) == 0x0000
+    association.release()
+    wait_until(lambda: owed(door) == [1])
+    door.door.stop(2.0)
+    with door.ledger.write() as connection:
+        connection.execute(update(commitment_reports).values(next_try_at=datetime.now(UTC)))
+    with a_listener(sender, port):
+        open_door(commitment_peers=peers)
+        told = sender.told.get(timeout=20)
+        assert (told.event_type, told.uids("ReferencedSOPSequence")) == (1, [uid])
+        wait_until(lambda: owed(door) == [])
+
+
+def test_without_a_ledger_the_peer_is_told_to_ask_again(
+    open_door: OpenADoor, sender: Sender
+) -> None:
+    door = open_door(commitment_peers="MODALITY@127.0.0.1:1")
+    association = sender.associate(door)
+    with door.ledger.write() as connection:
+        connection.exec_driver_sql("DROP TABLE commitment_reports")
+    assert ask(association, a_request((CT, "1.2.99"))) == 0x0213
+    association.release()
+
+
 def test_an_object_cannot_be_stored_as_a_service(a_door: OpenDoor) -> None:
     verification = an_object(SOPClassUID="1.2.840.10008.1.1")
     with RawPeer(a_door.port) as peer:
@@ -195,6 +247,8 @@ def test_an_object_cannot_be_stored_as_a_service(a_door: OpenDoor) -> None:
 
 
 @pytest.mark.parametrize("text", ["CT1", "CT1@10.0.0.1", "@10.0.0.1:104", "CT1@10.0.0.1:x"])
-def test_addresses_that_are_not_in_their_form_stop_the_start(text: str) -> None:
+def test_addresses_that_are_not_in_their_form_stop_the_start(
+    sqlite_ledger: Ledger, text: str
+) -> None:
     with pytest.raises(ConfigurationError, match="AE@host:port"):
-        Reporter(Settings(commitment_peers=text))
+        Reporter(Settings(commitment_peers=text), sqlite_ledger)

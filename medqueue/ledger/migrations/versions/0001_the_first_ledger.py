@@ -69,6 +69,15 @@ def upgrade() -> None:
     with op.batch_alter_table('audit_events', schema=None) as batch_op:
         batch_op.create_index('ix_audit_events_action', ['action', 'at'], unique=False)
 
+    op.create_table('commitment_reports',
+    sa.Column('id', sa.String(length=32), nullable=False),
+    sa.Column('calling_ae', sa.String(length=64), nullable=False),
+    sa.Column('content', JSON_COLUMN, nullable=False),
+    sa.Column('attempts', sa.Integer(), server_default=sa.text('0'), nullable=False),
+    sa.Column('next_try_at', Timestamp(), nullable=False),
+    sa.Column('created_at', Timestamp(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_commitment_reports'))
+    )
     op.create_table('models',
     sa.Column('name', sa.String(length=64), nullable=False),
     sa.Column('version', sa.String(length=64), nullable=False),
@@ -286,6 +295,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_studies_accession_number')
 
     op.drop_table('study_evidence')
+    op.drop_table('commitment_reports')
     op.drop_table('studies')
     with op.batch_alter_table('results', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_results_study_instance_uid'))
