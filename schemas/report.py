@@ -1,6 +1,8 @@
 """A report text as it comes through a door."""
 
+import hashlib
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
@@ -60,6 +62,25 @@ class ReportSubmission(BaseModel):
         if "\x00" in text:
             raise ValueError("the text holds a NUL character")
         return text
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document beside the text of a report, such as a PDF: kept as it came, and never opened."""
+
+    content: bytes
+
+    @property
+    def media_type(self) -> str:
+        """What it begins as, whatever the sender calls it."""
+        return (
+            "application/pdf" if self.content.startswith(b"%PDF-") else "application/octet-stream"
+        )
+
+    @property
+    def sha256(self) -> str:
+        """Digest of its content."""
+        return hashlib.sha256(self.content).hexdigest()
 
 
 def guess_language(text: str) -> str:

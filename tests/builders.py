@@ -14,7 +14,7 @@ from medqueue.ledger.report_intake import ReceivedReport
 from medqueue.ledger.tables import results, studies
 from medqueue.ledger.tables import work as work_table
 from schemas.manifest import Accepts, Engine, ImagePreparation, Manifest
-from schemas.report import ReportSubmission
+from schemas.report import Document, ReportSubmission
 from schemas.result import Outcome, ResultError, ResultKind, ResultStatus
 from schemas.study import Disposition, InstanceHeader, StoredInstance
 from schemas.work import Claim, FollowUp, Priority, Stage
@@ -125,12 +125,13 @@ def submit(
     text: str = "No pneumothorax.",
     *,
     key: str | None = None,
+    documents: tuple[Document, ...] = (),
     at: float = 0,
     **fields: Any,
 ) -> str:
     """Record a report text and return its id."""
     with ledger.write() as connection:
-        received = ReceivedReport(ReportSubmission(text=text, **fields), "http", key)
+        received = ReceivedReport(ReportSubmission(text=text, **fields), "http", key, documents)
         return report_intake.record_reports(
             connection, [received], max_attempts=ATTEMPTS, now=after(at)
         )[0]

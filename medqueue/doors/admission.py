@@ -19,7 +19,7 @@ from medqueue.ledger.report_intake import ReceivedReport
 from medqueue.logs import get_logger
 from medqueue.storage.instances import IncomingInstance, InstanceStore
 from schemas.identifiers import is_uid
-from schemas.report import ReportSubmission
+from schemas.report import Document, ReportSubmission
 from schemas.study import Disposition, InstanceHeader, StoredInstance
 
 _logger = get_logger(__name__)
@@ -193,16 +193,21 @@ class Admission:
         return held
 
     def admit_report(
-        self, submission: ReportSubmission, *, source: str, idempotency_key: str | None = None
+        self,
+        submission: ReportSubmission,
+        *,
+        source: str,
+        idempotency_key: str | None = None,
+        documents: Sequence[Document] = (),
     ) -> str:
-        """Make one report text durable and return its id.
+        """Make one report text, and the documents beside it, durable and return its id.
 
         Raises:
             OutOfResourcesError: not now; the sender should try again.
             IdempotencyConflictError: the key came before with other content.
         """
         self._require_room()
-        received = ReceivedReport(submission, source, idempotency_key)
+        received = ReceivedReport(submission, source, idempotency_key, tuple(documents))
         report_id = self._commit(self._record_reports, received, in_bulk=True)
         _logger.info("report-admitted", report=report_id, source=source)
         return report_id

@@ -23,7 +23,7 @@ from medqueue.errors import (
     UnsupportedMessageError,
 )
 from schemas.identifiers import is_uid
-from schemas.report import ReportStatus, ReportSubmission
+from schemas.report import Document, ReportStatus, ReportSubmission
 
 SOURCE = "fhir"
 MEDIA_TYPE = "application/fhir+json"
@@ -44,7 +44,7 @@ _URGENT = frozenset({"urgent", "asap", "stat"})
 _ACCESSION, _RECORD_NUMBER = "ACSN", "MR"
 _DICOM_UID = "urn:oid:"
 _LANGUAGE = re.compile(r"[a-z]{2}(-[A-Za-z]{2,4})?")
-_DOCUMENTS = {"text/plain", "text/html", "application/xhtml+xml"}
+_TEXTS = {"text/plain", "text/html", "application/xhtml+xml"}
 
 _RESOURCE: dict[str, Any] = {
     "requestBody": {
@@ -82,9 +82,11 @@ def fhir_door_router(admission: Admission) -> APIRouter:
         """
         try:
             _require_json(request.headers.get("content-type", ""))
-            submission = to_submission(body)
+            submission, documents = to_submission(body)
             key = scoped_key(idempotency_key, request, source=SOURCE)
-            id_ = admission.admit_report(submission, source=SOURCE, idempotency_key=key)
+            id_ = admission.admit_report(
+                submission, source=SOURCE, idempotency_key=key, documents=documents
+            )
         except RefusedInputError as error:
             admission.record_refusal(SOURCE, error)
             raise
@@ -95,8 +97,8 @@ def fhir_door_router(admission: Admission) -> APIRouter:
     return router
 
 
-def to_submission(body: bytes) -> ReportSubmission:
-    """Return the report of a resource.
+def to_submission(body: bytes) -> tuple[ReportSubmission, list[Document]]:
+    """Return the report of a resource, and the documents beside its text.
 
     Raises:
         MalformedRequestError: it is no DiagnosticReport.
@@ -115,7 +117,7 @@ def to_submission(body: bytes) -> ReportSubmission:
         raise UnsupportedMessageError("status: a withdrawn report has nothing to diagnose")
     language = report.language or ""
     try:
-        return ReportSubmission(
+        submission = ReportSubmission(
             text=_text(report),
             language=language if _LANGUAGE.fullmatch(language) else None,
             accession_number=_accession_number(report),
@@ -126,6 +128,7 @@ def to_submission(body: bytes) -> ReportSubmission:
             status=_STATUS.get(report.status),
             urgent=_is_urgent(report),
         )
+        return submission, _documents(report)
     except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False, include_context=False)
         raise RefusedInputError(explain(faults)) from None
@@ -154,22 +157,41 @@ def _text(report: DiagnosticReport) -> str:
     raise NoTextError(f"no conclusion, text.div or presentedForm{reason}")
 
 
+def _documents(report: DiagnosticReport) -> list[Document]:
+    forms = (form for form in report.presentedForm if form.data and not _is_text(form))
+    return [Document(_content(form)) for form in forms]
+
+
 def _presented(form: Attachment) -> str:
     """Return the text of a document; empty for one that is none, such as a PDF."""
-    header = ContentType()
-    header["Content-Type"] = form.contentType or ""
-    kind = header.get_content_type()
-    if not form.contentType or kind not in _DOCUMENTS or not form.data:
+    if not form.data or not _is_text(form):
         return ""
+    header = _content_type(form)
     try:
-        content = base64.b64decode("".join(form.data.split()), validate=True)
-        text = content.decode(codec_of(header.get_content_charset() or "utf-8") or "ascii")
-    except (binascii.Error, UnicodeDecodeError):
+        text = _content(form).decode(codec_of(header.get_content_charset() or "utf-8") or "ascii")
+    except UnicodeDecodeError:
         raise MalformedRequestError(
-            "presentedForm.data: not base64 of text in the charset of its contentType"
+            "presentedForm.data: not text in the charset of its contentType"
         ) from None
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
-    return (text if kind == "text/plain" else text_of(text)).strip()
+    return (text if header.get_content_type() == "text/plain" else text_of(text)).strip()
+
+
+def _content_type(form: Attachment) -> ContentType:
+    header = ContentType()
+    header["Content-Type"] = form.contentType or ""
+    return header
+
+
+def _is_text(form: Attachment) -> bool:
+    return bool(form.contentType) and _content_type(form).get_content_type() in _TEXTS
+
+
+def _content(form: Attachment) -> bytes:
+    try:
+        return base64.b64decode("".join((form.data or "").split()), validate=True)
+    except binascii.Error:
+        raise MalformedRequestError("presentedForm.data: not base64") from None
 
 
 def _one_line(text: str) -> str:

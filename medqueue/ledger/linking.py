@@ -69,6 +69,7 @@ def reports_of_study(connection: Connection, study_id: str) -> Sequence[Row[Any]
             reports.c.id,
             reports.c.report_id,
             reports.c.version,
+            reports.c.status,
             is_superseded.label("is_superseded"),
             _linked_by(),
             _conflict(),

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, bindparam, func, insert, select, tuple_
 
 from medqueue.errors import IdempotencyConflictError
 from medqueue.ledger import planning
-from medqueue.ledger.tables import reports
+from medqueue.ledger.tables import documents, reports
 from schemas.identifiers import new_id
-from schemas.report import ReportSubmission, guess_language
+from schemas.report import Document, ReportSubmission, guess_language
 from schemas.work import Priority
 
 _SHOWN = (
@@ -27,6 +27,7 @@ _SHOWN = (
 )
 # Built once: to build them anew for each report took more time than the database does.
 _INSERT = insert(reports)
+_INSERT_DOCUMENTS = insert(documents)
 _BY_KEY = select(*_SHOWN).where(reports.c.idempotency_key.in_(bindparam("keys", expanding=True)))
 _LATEST = select(*_SHOWN).where(
     tuple_(reports.c.report_id, reports.c.version).in_(
@@ -46,6 +47,15 @@ class ReceivedReport:
     """The kind of door."""
     idempotency_key: str | None = None
     """What is the same when the sender sends it again."""
+    documents: tuple[Document, ...] = ()
+    """What came beside the text."""
+
+    def digest(self) -> str:
+        """Return the digest of the content; the same content is the same report."""
+        content = hashlib.sha256(self.submission.model_dump_json().encode())
+        for document in self.documents:
+            content.update(document.sha256.encode())
+        return content.hexdigest()
 
 
 def record_reports(
@@ -65,17 +75,20 @@ def record_reports(
             report id on another patient's order. Nothing of any report is kept then.
     """
     known = _Known(connection, received)
-    ids, new = [], []
+    ids, new, beside = [], [], []
     for one in received:
-        digest = hashlib.sha256(one.submission.model_dump_json().encode()).hexdigest()
+        digest = one.digest()
         row = known.same(one, digest)
         if row is None:
             row = _row(one, digest, version=known.next_version(one.submission), now=now)
             known.add(row)
             new.append(row)
+            beside += _document_rows(str(row["id"]), one.documents)
         ids.append(str(row["id"]))
     if new:
         connection.execute(_INSERT, new)
+        if beside:
+            connection.execute(_INSERT_DOCUMENTS, beside)
         planning.plan_reports(connection, new, max_attempts=max_attempts, now=now)
     return ids
 
@@ -162,3 +175,17 @@ def _row(one: ReceivedReport, digest: str, *, version: int, now: datetime) -> di
         "idempotency_key": one.idempotency_key,
         "received_at": now,
     }
+
+
+def _document_rows(id_: str, beside: Sequence[Document]) -> list[dict[str, Any]]:
+    return [
+        {
+            "report_id": id_,
+            "number": number,
+            "media_type": document.media_type,
+            "size": len(document.content),
+            "sha256": document.sha256,
+            "content": document.content,
+        }
+        for number, document in enumerate(beside, start=1)
+    ]

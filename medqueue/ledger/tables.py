@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -170,6 +171,17 @@ reports = Table(
     Column("idempotency_key", String(384), unique=True),
     Column("received_at", Timestamp, nullable=False),
     UniqueConstraint("report_id", "version"),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("report_id", _Id, ForeignKey("reports.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("media_type", String(64), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("content", LargeBinary, nullable=False),
 )
 
 work = Table(

@@ -12,6 +12,7 @@ from medqueue.ledger import linking
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.linking import LinkConflict, LinkedBy
 from medqueue.ledger.tables import reports, work
+from medqueue.results.documents import KeptDocument, documents_of_report
 from medqueue.results.feed import results_of_reports
 from medqueue.results.history import Progress, WorkRecord, progress_of, work_records
 from schemas.report import ReportStatus
@@ -77,6 +78,9 @@ class ReportHistory(ReportSummary):
     studies: tuple[LinkedStudy, ...] = Field(
         description="The studies that it is joined to, and those in conflict with it."
     )
+    documents: tuple[KeptDocument, ...] = Field(
+        description="What came beside the text, at `/reports/{id}/documents/{number}`."
+    )
     work: tuple[WorkRecord, ...]
     results: tuple[Result, ...] = Field(description="As in the feed, oldest first.")
 
@@ -97,6 +101,7 @@ def find_report(ledger: Ledger, report_id: str) -> ReportHistory:
                 LinkedStudy.model_validate(dict(study._mapping))  # noqa: SLF001 - its public name
                 for study in linking.studies_of_report(connection, row.id)
             ),
+            documents=tuple(documents_of_report(connection, row.id)),
             work=work_records(connection, [row.id])[row.id],
             results=tuple(results_of_reports(connection, [row.id])[row.id]),
         )

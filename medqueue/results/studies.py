@@ -17,6 +17,7 @@ from medqueue.results.feed import results_of_reports, results_of_studies
 from medqueue.results.history import Progress, WorkRecord, progress_of, work_records
 from schemas.completeness import ClosedBy, Evidence, EvidenceKind
 from schemas.identifiers import is_uid
+from schemas.report import ReportStatus
 from schemas.result import Result, ResultKind
 from schemas.study import Disposition, StudyState
 from schemas.work import Priority
@@ -95,6 +96,7 @@ class LinkedReport(_Value):
     id: str
     report_id: str | None
     version: int
+    status: ReportStatus | None
     is_superseded: bool = Field(description="Whether a later version of it has come.")
     linked_by: LinkedBy | None = Field(description="Null where it is not joined, for a conflict.")
     conflict: LinkConflict | None = Field(description="Why a person should look at the two.")

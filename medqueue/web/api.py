@@ -7,8 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
 
 from medqueue.ledger.engine import Ledger
+from medqueue.results.documents import read_document
 from medqueue.results.feed import START, parse_cursor, read_feed
 from medqueue.results.reports import ReportHistory, ReportSummary, find_report, list_reports
 from medqueue.results.studies import StudyHistory, StudySummary, find_study, list_studies
@@ -114,6 +116,27 @@ def api_router(ledger: Ledger, watch: FeedWatch) -> APIRouter:
         """Return what is known about the newest reports, without texts and histories."""
         page, following = list_reports(ledger, after=after, limit=limit)
         return ReportsPage(reports=page, next=following)
+
+    @router.get(
+        "/reports/{report_id}/documents/{number}",
+        tags=["reports"],
+        summary="A document that came beside a report's text",
+        response_class=Response,
+        responses=_UNKNOWN | {200: {"content": {"application/octet-stream": {}}}},
+    )
+    def read_report_document(
+        report_id: Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="Our id.")],
+        number: Annotated[int, Path(ge=1, le=10_000)],
+    ) -> Response:
+        """Return a document as it came, to be saved; it is never opened or shown here."""
+        known, content = read_document(ledger, report_id, number)
+        suffix = ".pdf" if known.media_type == "application/pdf" else ".bin"
+        name = f"report-{report_id}-{number}{suffix}"
+        return Response(
+            content,
+            media_type=known.media_type,
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )
 
     # A sender's report id may hold slashes.
     @router.get(

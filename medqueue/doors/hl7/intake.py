@@ -53,4 +53,9 @@ class Intake:
             raise TooLargeError(f"a message may have {self._limits.message_length} bytes")
         message = Message(frame.content, default_codec=self._default_codec, limits=self._limits)
         for one in read_submissions(message):
-            self._admission.admit_report(one.submission, source=SOURCE, idempotency_key=one.key)
+            self._admission.admit_report(
+                one.submission,
+                source=SOURCE,
+                idempotency_key=one.key,
+                documents=one.documents,
+            )

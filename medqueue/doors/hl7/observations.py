@@ -4,11 +4,11 @@ HL7 v2 chapter 7, section 7.4.2 (OBX), and table 0085 for what became of an obse
 """
 
 import base64
-import binascii
 from collections.abc import Sequence
 
 from medqueue.doors.hl7.escapes import clean
 from medqueue.doors.hl7.message import Segment
+from schemas.report import Document
 
 _PLAIN = frozenset({"", "TX", "FT", "ST"})
 """Types whose value is the text. Some senders leave OBX-2 out."""
@@ -62,8 +62,8 @@ class Narrative:
     """The text of some observations, and what of them could not be taken."""
 
     def __init__(self, observations: Sequence[Segment]) -> None:
-        self.has_document = False
-        """A document is there, such as a PDF, that nobody here can read."""
+        self.documents: list[Document] = []
+        """What is there beside the text, such as a PDF, that nobody here reads."""
         ordered = _in_order(observations)
         sections = [_section(one) for one in ordered]
         by_section = len(set(sections)) > 1
@@ -92,20 +92,34 @@ class Narrative:
         return ""
 
     def _encapsulated(self, components: Sequence[str]) -> str:
-        """Return the text of encapsulated data (section 2.A.24, ED); empty for a document."""
+        """Return the text of encapsulated data (section 2.A.24, ED); keep what is a document."""
         _, kind, subtype, encoding, data = (*components, "", "", "", "", "")[:5]
         is_text = kind.upper() in _TEXT_TYPES or subtype.upper() in _TEXT_TYPES
         if not data:
             return ""
         if is_text and encoding.upper() in {"", "A"}:
             return data
-        if is_text and encoding.upper() == "BASE64":
+        content = _decoded(data, encoding.upper())
+        if is_text and content is not None:
             try:
-                return clean(base64.b64decode(data, validate=True).decode())
-            except (binascii.Error, UnicodeDecodeError):
+                return clean(content.decode())
+            except UnicodeDecodeError:
                 pass
-        self.has_document = True
+        self.documents.append(Document(data.encode() if content is None else content))
         return ""
+
+
+def _decoded(data: str, encoding: str) -> bytes | None:
+    """Return the bytes that are meant (table 0299); None for what is not in its encoding."""
+    plain = "".join(data.split())
+    try:
+        if encoding == "BASE64":
+            return base64.b64decode(plain, validate=True)
+        if encoding == "HEX":
+            return bytes.fromhex(plain)
+    except ValueError:  # also of a binascii.Error
+        return None
+    return data.encode()
 
 
 def _coded(observation: Segment) -> list[str]:

@@ -16,7 +16,7 @@ from medqueue.doors.hl7.message import Message, Segment
 from medqueue.doors.hl7.observations import Narrative
 from medqueue.errors import NoTextError, NotHl7Error, RefusedInputError, UnsupportedMessageError
 from schemas.identifiers import is_uid
-from schemas.report import ReportStatus, ReportSubmission
+from schemas.report import Document, ReportStatus, ReportSubmission
 
 _REPORT_EVENTS = frozenset({"", "R01"})
 _DOCUMENT_EVENTS = frozenset({"T02", "T04", "T06", "T08", "T10"})
@@ -48,6 +48,7 @@ class KeyedSubmission:
 
     submission: ReportSubmission
     key: str
+    documents: tuple[Document, ...] = ()
 
 
 def read_submissions(message: Message) -> list[KeyedSubmission]:
@@ -75,7 +76,7 @@ def read_submissions(message: Message) -> list[KeyedSubmission]:
     has_document = False
     for report_id, parts in found.items():
         narratives = [Narrative(part.observations) for part in parts if not _is_withdrawn(part)]
-        has_document |= any(one.has_document for one in narratives)
+        has_document |= any(one.documents for one in narratives)
         text = "\n".join(one.text for one in narratives if one.text.strip())
         if text:
             submission = _submission(
@@ -86,7 +87,9 @@ def read_submissions(message: Message) -> list[KeyedSubmission]:
                 study_instance_uid=study_uid,
                 status=_status(message.header, document, parts),
             )
-            keyed.append(KeyedSubmission(submission, _key(message, control_id, len(keyed))))
+            beside = tuple(each for one in narratives for each in one.documents)
+            key = _key(message, control_id, len(keyed))
+            keyed.append(KeyedSubmission(submission, key, beside))
     if not keyed:
         reason = "only a document, such as a PDF, that no model can read" if has_document else ""
         raise NoTextError(

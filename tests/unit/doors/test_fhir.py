@@ -13,6 +13,7 @@ from http_client import TERABYTES, Client, bearer, compose, tokens
 from medqueue.doors.fhir import MEDIA_TYPE
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.tables import audit_events, reports
+from medqueue.results.documents import read_document
 
 PATH = "/fhir/DiagnosticReport"
 SECRET = "Zacharias"
@@ -107,6 +108,14 @@ def test_the_text_is_that_of_the_report_as_issued_else_of_its_parts(
 ) -> None:
     assert post(a_resource(**changes)).status_code == 201
     assert row(sqlite_ledger).text == text
+
+
+def test_a_pdf_beside_the_text_is_kept(sqlite_ledger: Ledger, post: Any) -> None:
+    pdf = b"%PDF-1.4 made up"
+    assert post(a_resource(presentedForm=[a_form(pdf, "application/pdf")])).status_code == 201
+    kept = row(sqlite_ledger)
+    assert kept.text == "No pneumothorax."
+    assert read_document(sqlite_ledger, kept.id, 1)[1] == pdf
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from http_client import Client, compose
 from medqueue.ledger import work
 from medqueue.ledger.engine import Ledger
 from schemas.finding import Evidence, Finding, Presence
+from schemas.report import Document
 from schemas.result import Outcome, ResultStatus
 
 SCRIPT = "<script>alert(1)</script>"
@@ -87,6 +88,35 @@ def test_a_report_shows_its_evidence_and_escapes_everything_else(
     assert "&lt;script&gt;alert(1)&lt;/script&gt; <mark" in page
     for path in (f"/view/reports/{report}", "/"):
         assert SCRIPT not in client.get(path).text
+
+
+def test_a_document_is_saved_and_never_shown(sqlite_ledger: Ledger, client: Client) -> None:
+    hostile = b"<script>alert(1)</script>"
+    beside = (Document(b"%PDF-1.4 made up"), Document(hostile))
+    report = submit(sqlite_ledger, report_id="R-1", documents=beside)
+    page = client.get("/view/reports/R-1").text
+    for number, (kind, content) in enumerate(
+        (("application/pdf", beside[0].content), ("application/octet-stream", hostile)), start=1
+    ):
+        path = f"/reports/{report}/documents/{number}"
+        assert f'href="{path}" download' in page
+        answer = client.get(path)
+        assert (answer.content, answer.headers["Content-Type"]) == (content, kind)
+        assert answer.headers["Content-Disposition"].startswith("attachment; ")
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    listed = client.get(f"/reports/{report}").json()["documents"]
+    assert [(one["number"], one["size"]) for one in listed] == [(1, 16), (2, len(hostile))]
+    assert client.get(f"/reports/{report}/documents/3").status_code == 404
+
+
+def test_what_speaks_against_a_link_is_on_both_pages(sqlite_ledger: Ledger, client: Client) -> None:
+    receive(sqlite_ledger, a_header(patient_id_issuer="HOSP"))
+    order = {"accession_number": "A-1", "patient_id": "P-1", "patient_id_issuer": "CLINIC"}
+    report = submit(sqlite_ledger, status="preliminary", **order)
+    for path in ("/view/studies/1.2.3", f"/view/reports/{report}"):
+        page = client.get(path).text
+        assert "other-issuer" in page
+        assert "preliminary" in page
 
 
 def test_headers_from_a_modality_are_escaped(sqlite_ledger: Ledger, client: Client) -> None:

@@ -116,6 +116,16 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_reports_report_id'), ['report_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_reports_study_instance_uid'), ['study_instance_uid'], unique=False)
 
+    op.create_table('documents',
+    sa.Column('report_id', sa.String(length=32), nullable=False),
+    sa.Column('number', sa.Integer(), nullable=False),
+    sa.Column('media_type', sa.String(length=64), nullable=False),
+    sa.Column('size', sa.Integer(), nullable=False),
+    sa.Column('sha256', sa.String(length=64), nullable=False),
+    sa.Column('content', sa.LargeBinary(), nullable=False),
+    sa.ForeignKeyConstraint(['report_id'], ['reports.id'], name=op.f('fk_documents_report_id')),
+    sa.PrimaryKeyConstraint('report_id', 'number', name=op.f('pk_documents'))
+    )
     op.create_table('results',
     sa.Column('seq', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('id', sa.String(length=32), nullable=False),
@@ -306,6 +316,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_results_accession_number')
 
     op.drop_table('results')
+    op.drop_table('documents')
     with op.batch_alter_table('reports', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_reports_study_instance_uid'))
         batch_op.drop_index(batch_op.f('ix_reports_report_id'))

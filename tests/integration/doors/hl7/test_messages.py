@@ -1,5 +1,6 @@
 """Messages as hospitals send them: character sets, kinds, corrections; no patient in answers."""
 
+import base64
 import logging
 
 import pytest
@@ -10,6 +11,7 @@ from hl7_sender import UID, OpenADoor, OpenDoor, Sender, a_message, an_obx
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.linking import LinkedBy
 from medqueue.ledger.tables import audit_events
+from medqueue.results.documents import read_document
 from medqueue.results.feed import read_feed
 from medqueue.results.reports import find_report
 from medqueue.results.studies import find_study
@@ -225,6 +227,27 @@ def test_nothing_of_a_patient_is_in_a_refusal_or_a_log(
         audited = str(connection.execute(select(audit_events)).all())
     for place in (answer.content, captured.out, captured.err, caplog.text, audited):
         assert SECRET not in place
+
+
+def test_a_pdf_beside_the_text_is_kept_once_with_its_version(
+    open_door: OpenADoor, ledger: Ledger
+) -> None:
+    door = open_door(ledger=ledger)
+    pdf = b"%PDF-1.4 " + bytes(range(256)) * 4000  # larger than one read
+
+    def message(control_id: str, content: bytes) -> str:
+        value = f"RIS^AP^PDF^Base64^{base64.b64encode(content).decode()}"
+        beside = an_obx(value, kind="ED", number=2)
+        return a_message(an_obx("Clear."), beside, control_id=control_id)
+
+    with Sender(door.port) as sender:
+        for control_id, content in (("M-1", pdf), ("M-2", pdf), ("M-3", pdf + b".")):
+            assert sender.ask(message(control_id, content)).code == "AA"
+    first, second = door.reports()
+    assert read_document(ledger, first.id, 1)[1] == pdf
+    assert read_document(ledger, second.id, 1)[1] == pdf + b"."
+    (known,) = find_report(ledger, "FI-1").documents
+    assert (known.number, known.media_type, known.size) == (1, "application/pdf", len(pdf) + 1)
 
 
 def test_a_report_of_two_patients_is_two_reports(a_door: OpenDoor) -> None:

@@ -57,6 +57,31 @@ def test_the_text_is_that_of_every_observation_with_words(
     assert read(*lines).text == text
 
 
+PDF = b"%PDF-1.4 made up"
+
+
+@pytest.mark.parametrize(
+    ("value", "content"),
+    [
+        (f"RIS^AP^PDF^Base64^{base64.b64encode(PDF).decode()}", PDF),
+        (f"RIS^AP^PDF^Base64^{base64.b64encode(PDF).decode()[:8]} \\.br\\JSU=", None),
+        (f"RIS^Application^PDF^Hex^{PDF.hex()}", PDF),
+        ("RIS^AP^PDF^Base64^not base64!", b"not base64!"),
+        ("RIS^TEXT^^Base64^not base64!", b"not base64!"),
+        ("RIS^IM^JPEG^A^words", b"words"),
+    ],
+)
+def test_a_document_beside_the_text_is_kept_as_it_came(value: str, content: bytes | None) -> None:
+    lines = (an_obx("Words."), an_obx(value, kind="ED", number=2))
+    parsed = Message(a_message(*lines).encode(), default_codec="utf-8", limits=Limits())
+    (one,) = read_submissions(parsed)
+    assert one.submission.text == "Words."
+    if content is None:
+        assert one.documents[0].media_type == "application/pdf"
+    else:
+        assert [document.content for document in one.documents] == [content]
+
+
 def test_sections_that_only_their_codes_tell_get_their_headings() -> None:
     sections = ("11329-0^History^LN", "59776-5^^LN", "71020&IMP^X", "^检查所见", "^IMPRESSION")
     texts = ("Cough.", "Clear.", "Normal.", "未见气胸", "Impression: none")
