@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select, update
 
 from medqueue.ledger import evidence, planning
 from medqueue.ledger.closing import OpenStudy, judge
@@ -13,20 +13,58 @@ from medqueue.ledger.patience import Patience
 from medqueue.ledger.tables import instances, series, studies
 from schemas.study import StudyState
 
+# Built once: to build them anew for each study takes as long as to run them.
+_IS_DUE = and_(
+    studies.c.state == StudyState.RECEIVING,
+    or_(
+        and_(studies.c.due_at.is_(None), studies.c.last_instance_at <= bindparam("quiet_since")),
+        studies.c.due_at <= bindparam("now"),
+    ),
+)
+_FIND_DUE = (
+    select(studies.c.id)
+    .where(_IS_DUE)
+    .order_by(studies.c.priority.desc(), studies.c.last_instance_at)
+    .limit(100)
+)
+_TAKE_DUE = select(studies).where(studies.c.id == bindparam("study_id"), _IS_DUE).with_for_update()
+_COUNT_DUE = select(func.count()).select_from(studies).where(_IS_DUE)
+_NEXT = select(
+    func.min(studies.c.last_instance_at).filter(studies.c.due_at.is_(None)),
+    func.min(studies.c.due_at),
+).where(studies.c.state == StudyState.RECEIVING)
+_COUNT_INSTANCES = (
+    select(
+        series.c.series_instance_uid,
+        series.c.modality,
+        func.count(instances.c.sop_instance_uid.distinct()),
+    )
+    .join(instances, instances.c.series_id == series.c.id)
+    .where(series.c.study_id == bindparam("study_id"))
+    .group_by(series.c.series_instance_uid, series.c.modality)
+)
+_THIS = update(studies).where(studies.c.id == bindparam("study_id"))
+_WAIT = _THIS.values(due_at=bindparam("look_at"))
+_CLOSE = _THIS.values(
+    state=StudyState.COMPLETE,
+    completed_at=bindparam("now"),
+    closed_by=bindparam("by"),
+    due_at=None,
+)
+
 
 def due_studies(ledger: Ledger, *, patience: Patience, now: datetime) -> list[str]:
     """Return the ids of open studies that are to be judged now, the first hundred.
 
     Urgent ones come first: after a pause of the relay hundreds may be quiet at once.
     """
-    statement = (
-        select(studies.c.id)
-        .where(is_due(patience, now))
-        .order_by(studies.c.priority.desc(), studies.c.last_instance_at)
-        .limit(100)
-    )
     with ledger.read() as connection:
-        return list(connection.execute(statement).scalars())
+        return list(connection.execute(_FIND_DUE, _moments(patience, now)).scalars())
+
+
+def count_due(connection: Connection, *, patience: Patience, now: datetime) -> int:
+    """Return how many open studies are to be judged."""
+    return connection.execute(_COUNT_DUE, _moments(patience, now)).scalar_one()
 
 
 def complete_studies(
@@ -65,41 +103,16 @@ def look_again(ledger: Ledger) -> None:
 def seconds_until_next(ledger: Ledger, *, patience: Patience, now: datetime) -> float | None:
     """Return how long until the next open study is to be judged, or None if none is open."""
     shortest = timedelta(seconds=patience.shortest)
-    statement = select(
-        func.min(studies.c.last_instance_at).filter(studies.c.due_at.is_(None)),
-        func.min(studies.c.due_at),
-    ).where(studies.c.state == StudyState.RECEIVING)
     with ledger.read() as connection:
-        oldest, due = connection.execute(statement).one()
+        oldest, due = connection.execute(_NEXT).one()
     moments = [due] if due is not None else []
     moments += [oldest + shortest] if oldest is not None else []
     return max(0.0, (min(moments) - now).total_seconds()) if moments else None
 
 
-def is_due(patience: Patience, now: datetime) -> ColumnElement[bool]:
-    """Return the condition of a row of `studies` that is to be judged now."""
-    quiet_since = now - timedelta(seconds=patience.shortest)
-    return and_(
-        studies.c.state == StudyState.RECEIVING,
-        or_(
-            and_(studies.c.due_at.is_(None), studies.c.last_instance_at <= quiet_since),
-            studies.c.due_at <= now,
-        ),
-    )
-
-
 def open_study(connection: Connection, row: Row[Any]) -> OpenStudy:
     """Return what is known about the completeness of a row of `studies`."""
-    found = connection.execute(
-        select(
-            series.c.series_instance_uid,
-            series.c.modality,
-            func.count(instances.c.sop_instance_uid.distinct()),
-        )
-        .join(instances, instances.c.series_id == series.c.id)
-        .where(series.c.study_id == row.id)
-        .group_by(series.c.series_instance_uid, series.c.modality)
-    )
+    found = connection.execute(_COUNT_INSTANCES, {"study_id": row.id})
     return OpenStudy(
         calling_ae=row.calling_ae,
         last_instance_at=row.last_instance_at,
@@ -112,24 +125,20 @@ def _complete(
     connection: Connection, study_id: str, patience: Patience, max_attempts: int, now: datetime
 ) -> bool:
     row = connection.execute(
-        select(studies).where(studies.c.id == study_id, is_due(patience, now)).with_for_update()
+        _TAKE_DUE, {"study_id": study_id, **_moments(patience, now)}
     ).one_or_none()
     if row is None:
         return False
     verdict = judge(open_study(connection, row), patience, now)
-    this = update(studies).where(studies.c.id == study_id)
     if verdict.closed_by is None:
-        connection.execute(this.values(due_at=verdict.look_at))
+        connection.execute(_WAIT, {"study_id": study_id, "look_at": verdict.look_at})
         return False
-    connection.execute(
-        this.values(
-            state=StudyState.COMPLETE,
-            completed_at=now,
-            closed_by=verdict.closed_by,
-            due_at=None,
-        )
-    )
+    connection.execute(_CLOSE, {"study_id": study_id, "now": now, "by": verdict.closed_by})
     planning.plan_study(
         connection, study_id, priority=row.priority, max_attempts=max_attempts, now=now
     )
     return True
+
+
+def _moments(patience: Patience, now: datetime) -> dict[str, datetime]:
+    return {"now": now, "quiet_since": now - timedelta(seconds=patience.shortest)}

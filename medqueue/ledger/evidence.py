@@ -5,6 +5,7 @@ each kind and source the last word counts, so that a sender of a thousand associ
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Insert, and_, bindparam, select, update
@@ -18,6 +19,11 @@ from schemas.study import StudyState
 _WHOLE_STUDY = ""
 """Stands as the series of what is said about the whole study: a key has no NULL."""
 
+_SAID = (
+    select(study_evidence)
+    .where(study_evidence.c.study_instance_uid == bindparam("uid"))
+    .order_by(study_evidence.c.at, study_evidence.c.kind, study_evidence.c.source)
+)
 _JUDGE = (
     update(studies)
     .where(
@@ -29,7 +35,9 @@ _JUDGE = (
 
 def record(connection: Connection, said: Sequence[tuple[str, Evidence]]) -> None:
     """Keep what was said about some Study Instance UIDs, and have those open judged anew."""
-    connection.execute(_upsert(connection), [_row(uid, evidence) for uid, evidence in said])
+    connection.execute(
+        _upsert(connection.dialect.name), [_row(uid, evidence) for uid, evidence in said]
+    )
     # In order, so that two who write about the same studies cannot wait for each other.
     latest = sorted({uid: evidence.at for uid, evidence in said}.items())
     connection.execute(_JUDGE, [{"uid": uid, "now": at} for uid, at in latest])
@@ -38,11 +46,7 @@ def record(connection: Connection, said: Sequence[tuple[str, Evidence]]) -> None
 
 def of_study(connection: Connection, study_instance_uid: str) -> tuple[Evidence, ...]:
     """Return all that was said about a study, the oldest word first."""
-    found = connection.execute(
-        select(study_evidence)
-        .where(study_evidence.c.study_instance_uid == study_instance_uid)
-        .order_by(study_evidence.c.at, study_evidence.c.kind, study_evidence.c.source)
-    ).all()
+    found = connection.execute(_SAID, {"uid": study_instance_uid}).all()
     return tuple(
         Evidence(
             kind=EvidenceKind(row.kind),
@@ -72,10 +76,12 @@ def _row(study_instance_uid: str, evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _upsert(connection: Connection) -> Insert:
-    is_postgresql = connection.dialect.name == "postgresql"
+@cache
+def _upsert(dialect: str) -> Insert:
     statement: postgresql.Insert | sqlite.Insert = (
-        postgresql.insert(study_evidence) if is_postgresql else sqlite.insert(study_evidence)
+        postgresql.insert(study_evidence)
+        if dialect == "postgresql"
+        else sqlite.insert(study_evidence)
     )
     said = statement.excluded
     same = and_(

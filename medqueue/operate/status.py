@@ -12,7 +12,7 @@ from medqueue.broker.routing import QUEUES, STAGES, Role
 from medqueue.ledger import completeness
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.patience import read_patience
-from medqueue.ledger.tables import studies, work
+from medqueue.ledger.tables import work
 from medqueue.operate import data_folder, ports
 from medqueue.operate.redis_client import connect
 from medqueue.operate.workers_alive import alive
@@ -127,8 +127,7 @@ def _overdue(ledger: Ledger, settings: Settings, now: datetime) -> _Overdue:
     leases = select(func.count()).where(
         work.c.state == WorkState.RUNNING, work.c.lease_until < limit
     )
-    due = completeness.is_due(read_patience(settings), limit)
-    open_studies = select(func.count()).select_from(studies).where(due)
+    patience = read_patience(settings)
     with ledger.read() as connection:
         taken = set(connection.execute(begun).scalars())
         return _Overdue(
@@ -138,7 +137,7 @@ def _overdue(ledger: Ledger, settings: Settings, now: datetime) -> _Overdue:
                 if stage not in taken
             },
             leases=connection.execute(leases).scalar_one(),
-            studies=connection.execute(open_studies).scalar_one(),
+            studies=completeness.count_due(connection, patience=patience, now=limit),
         )
 
 
