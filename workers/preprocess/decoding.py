@@ -5,6 +5,7 @@ Decoders hold the GIL, so parallel decoding takes processes, not threads.
 """
 
 import math
+import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,9 @@ MAX_INFLATED_BYTES = 2 * MAX_DECODED_BYTES
 """For Deflated Explicit VR, whose whole data set is one zlib stream that may grow 1,000 times."""
 
 BITS_ALLOCATED = (1, 8, 16, 32)
+_META_BEGIN, _META_LENGTH_AT = b"DICM\x02\x00\x00\x00UL\x04\x00", 140
+"""Prefix and File Meta Information Group Length, after 128 bytes (PS3.10 section 7.1)."""
+_META_LIMIT = 64 * 1024
 _YBR = ("YBR_FULL", "YBR_FULL_422")
 NEEDED = (
     "Rows",
@@ -184,6 +188,8 @@ def _with_sign(
 
 def _limit_inflation(path: Path) -> None:
     """Inflate a deflated data set piece by piece, keeping nothing, and refuse a bomb."""
+    if not _may_be_deflated(path):
+        return
     meta = read_file_meta_info(path)
     if meta.TransferSyntaxUID != uid.DeflatedExplicitVRLittleEndian:
         return
@@ -200,3 +206,13 @@ def _limit_inflation(path: Path) -> None:
                     f"the deflated data set is larger than the limit of {MAX_INFLATED_BYTES} bytes"
                 )
             pending = inflater.unconsumed_tail or file.read(1024**2)
+
+
+def _may_be_deflated(path: Path) -> bool:
+    """Tell by the first bytes alone, since parsing them takes as long as decoding a CT slice."""
+    with path.open("rb") as file:
+        head = file.read(_META_LIMIT)
+    if not head.startswith(_META_BEGIN, 128) or len(head) < _META_LENGTH_AT + 4:
+        return True
+    (length,) = struct.unpack_from("<L", head, _META_LENGTH_AT)
+    return length > _META_LIMIT or uid.DeflatedExplicitVRLittleEndian.encode() in head

@@ -26,7 +26,7 @@ _DISPLAY = (
     "PixelPaddingValue",
     "PixelPaddingRangeLimit",
 )
-_INT16 = np.iinfo(np.int16)
+_INT16_RANGE = -(2**15), 2**15 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +98,8 @@ def _fits_int16(header: Dataset) -> bool:
     return (
         slope.is_integer()
         and intercept.is_integer()
-        and _INT16.min <= min(ends)
-        and max(ends) <= _INT16.max
+        and _INT16_RANGE[0] <= min(ends)
+        and max(ends) <= _INT16_RANGE[1]
     )
 
 
@@ -109,9 +109,12 @@ def _fill(
     """Write one slice into its place; padding becomes the least value that is none."""
     if place.dtype == np.int16:
         slope, intercept = (int(number) for number in rescale_of(header))
-        rescaled = stored.astype(np.int32) * slope + intercept
-        # A compressed frame may have more bits than Bits Stored says.
-        place[:] = np.clip(rescaled, _INT16.min, _INT16.max, out=rescaled)
+        ends = [int(end) * slope + intercept for end in (stored.min(), stored.max())]
+        if _INT16_RANGE[0] <= min(ends) and max(ends) <= _INT16_RANGE[1]:
+            np.multiply(stored, slope, out=place, dtype=np.int32, casting="unsafe")
+            np.add(place, intercept, out=place, dtype=np.int32, casting="unsafe")
+        else:  # a compressed frame may have more bits than Bits Stored says
+            place[:] = np.clip(stored.astype(np.int64) * slope + intercept, *_INT16_RANGE)
     else:
         place[:] = modality_values(stored.astype(np.float64), header, 0, 0).values
     padding = padding_of(stored, header)
