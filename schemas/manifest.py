@@ -87,6 +87,8 @@ class Engine(StrEnum):
 
     TORCH = "torch"
     RULES = "rules"
+    COMPARISON = "comparison"
+    """Compares the results of others; see `medqueue.ledger.cross_checks`."""
 
 
 class Resources(_Strict):

@@ -25,6 +25,16 @@ class ResultStatus(StrEnum):
     SKIPPED = "skipped"
 
 
+class ComparedModel(BaseModel):
+    """A model whose result a comparison has read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ResultKind
+    name: str
+    version: str
+
+
 class ModelReference(BaseModel):
     """Which model said it. `sha256` is that of its weights or rules."""
 
@@ -35,6 +45,8 @@ class ModelReference(BaseModel):
     sha256: str
     intended_use: str = ""
     cleared_for_clinical_use: bool = False
+    compared: tuple[ComparedModel, ...] = ()
+    """Of a cross-check: the image model and the text model that it has compared."""
 
 
 class ResultError(BaseModel):

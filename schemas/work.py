@@ -10,6 +10,7 @@ class Stage(StrEnum):
     PREPARE_SERIES = "prepare-series"
     DIAGNOSE_IMAGE = "diagnose-image"
     DIAGNOSE_REPORT = "diagnose-report"
+    CROSS_CHECK = "cross-check"
 
 
 class Priority(IntEnum):
@@ -54,6 +55,7 @@ TASK_NAMES: dict[Stage, str] = {
     Stage.PREPARE_SERIES: "medqueue.prepare_series",
     Stage.DIAGNOSE_IMAGE: "medqueue.diagnose_image",
     Stage.DIAGNOSE_REPORT: "medqueue.diagnose_report",
+    Stage.CROSS_CHECK: "medqueue.cross_check",
 }
 """Celery task names: constants, so that files may move while messages wait."""
 

@@ -68,6 +68,11 @@ def a_text_model(name: str = "report", version: str = "1.0.0", **changes: Any) -
     return an_image_model(name, version, **{**as_text, **changes})
 
 
+def a_comparison(name: str = "cross-check", version: str = "1.0.0", **changes: Any) -> Manifest:
+    """A model that compares the results of others."""
+    return a_text_model(name, version, **{"engine": Engine.COMPARISON, **changes})
+
+
 def register(ledger: Ledger, *manifests: Manifest) -> None:
     """Make models known; the first version of each name is released."""
     with ledger.write() as connection:

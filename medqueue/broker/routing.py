@@ -15,7 +15,7 @@ class Role(StrEnum):
 
 
 STAGES: dict[Role, tuple[Stage, ...]] = {
-    Role.CPU: (Stage.PREPARE_SERIES, Stage.DIAGNOSE_REPORT),
+    Role.CPU: (Stage.PREPARE_SERIES, Stage.DIAGNOSE_REPORT, Stage.CROSS_CHECK),
     Role.GPU: (Stage.DIAGNOSE_IMAGE,),
 }
 

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -17,8 +17,12 @@ from medqueue.ledger import models as registry
 from medqueue.ledger import schema
 from medqueue.ledger.engine import Ledger, open_ledger
 from medqueue.operate import registration
+from medqueue.results.agreement import agreement_with_reports
 from medqueue.settings import Settings, load_settings
 from schemas.manifest import RegisteredModel
+
+_MONITORED = timedelta(days=366)
+"""As far back as agreement with reports is shown."""
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -50,12 +54,14 @@ def list_(*, as_json: bool) -> None:
 @click.argument("name")
 @_as_json
 def show(*, name: str, as_json: bool) -> None:
-    """Show the manifests of a model's versions: what it takes, what it is for, its licence.
+    """Show a model's versions: what they take and are for, and how far reports agree with them.
 
     Example: medqueue models show cxr-pneumonia
     """
     with _ledger(load_settings()) as ledger, ledger.read() as connection:
         found = [m for m in registry.all_versions(connection) if m.manifest.name == name]
+        since = datetime.now(UTC) - _MONITORED
+        agreement = agreement_with_reports(connection, name, since=since)
     if not found:
         raise NotFoundError(f"no model is named {name}; see: medqueue models list")
     if as_json:
@@ -66,6 +72,11 @@ def show(*, name: str, as_json: bool) -> None:
         for field, value in model.manifest.model_dump(mode="json", exclude={"labels"}).items():
             click.echo(f"  {field}: {value}")
         click.echo(f"  labels: {', '.join(label.name for label in model.manifest.labels)}")
+    if agreement:
+        click.secho("agreement with reports", bold=True)
+    for month in agreement:
+        share = f"{month.agreed} of {month.decided} ({month.agreed / month.decided:.0%})"
+        click.echo(f"  {month.month}  {month.version}: {share}")
 
 
 @models.command()

@@ -13,7 +13,7 @@ from medqueue.ledger.engine import insert_if_new
 from medqueue.ledger.tables import instances, series, work
 from schemas.acceptance import image_refusal, text_refusal
 from schemas.identifiers import new_id
-from schemas.manifest import Manifest
+from schemas.manifest import Engine, Manifest
 from schemas.result import ModelReference, Outcome, ResultError, ResultKind, ResultStatus
 from schemas.study import Disposition
 from schemas.work import Stage, WorkState
@@ -100,7 +100,7 @@ def _plan_series(
         fitting, refusal = fitting_instances(manifest, kept)
         if fitting:
             digest = digest_of(row.sha256 for row in fitting)
-            row = _work_row(
+            row = work_row(
                 Stage.PREPARE_SERIES,
                 series_id,
                 digest,
@@ -132,7 +132,11 @@ def plan_reports(
     now: datetime,
 ) -> None:
     """Create the work on new report texts, and a `skipped` result where no model reads one."""
-    released = models.released(connection, ResultKind.TEXT)
+    released = [
+        manifest
+        for manifest in models.released(connection, ResultKind.TEXT)
+        if manifest.engine is not Engine.COMPARISON
+    ]
     rows, skipped = [], []
     for report in new:
         refusals = [
@@ -141,7 +145,7 @@ def plan_reports(
         ]
         fitting = [manifest for manifest, refusal in refusals if refusal is None]
         rows += [
-            _work_row(
+            work_row(
                 Stage.DIAGNOSE_REPORT,
                 report["id"],
                 report["sha256"],
@@ -197,7 +201,7 @@ def digest_of(digests: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
 
 
-def _work_row(
+def work_row(
     stage: Stage,
     subject_id: str,
     digest: str,
@@ -207,6 +211,7 @@ def _work_row(
     max_attempts: int,
     now: datetime,
 ) -> dict[str, Any]:
+    """Return a new row of work."""
     return {
         "id": new_id(),
         "stage": stage,

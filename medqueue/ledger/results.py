@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, func, null, or_, select, text
+from sqlalchemy import Connection, Row, bindparam, false, func, null, select, text
 
 from medqueue.ledger import linking
 from medqueue.ledger.engine import insert_if_new
@@ -16,12 +16,13 @@ _FEED_LOCK = 0x6D65_6471
 
 # Built once: to build a statement anew for each result takes as long as to run it.
 _LOCK_FEED = text(f"SELECT pg_advisory_xact_lock({_FEED_LOCK})")
-_HAS_EARLIER = exists().where(
+_EARLIER_MODELS = select(results.c.model).where(
     results.c.subject_id == bindparam("subject"),
     results.c.model_name == bindparam("model"),
     results.c.input_digest != bindparam("digest"),
     results.c.status.in_([ResultStatus.FINAL, ResultStatus.AMENDED]),
 )
+_HAS_EARLIER = _EARLIER_MODELS.exists().label("has_earlier")
 _REPORT = select(
     linking.study_uid_of_report().label("study_instance_uid"),
     null().label("series_instance_uid"),
@@ -29,7 +30,8 @@ _REPORT = select(
     reports.c.patient_id,
     func.coalesce(reports.c.report_id, reports.c.id).label("report_id"),
     reports.c.received_at,
-    or_(reports.c.version > 1, _HAS_EARLIER).label("is_corrected"),
+    (reports.c.version > 1).label("is_correction"),
+    _HAS_EARLIER,
 ).where(reports.c.id == bindparam("subject"))
 _SERIES = (
     select(
@@ -39,7 +41,8 @@ _SERIES = (
         studies.c.patient_id,
         null().label("report_id"),
         series.c.received_at,
-        _HAS_EARLIER.label("is_corrected"),
+        false().label("is_correction"),
+        _HAS_EARLIER,
     )
     .join(studies, studies.c.id == series.c.study_id)
     .where(series.c.id == bindparam("subject"))
@@ -77,7 +80,7 @@ def append(
     row = {
         "id": new_id(),
         "kind": kind,
-        "status": _status(outcome, identity),
+        "status": _status(connection, subject_id, input_digest, outcome, identity),
         "subject_id": subject_id,
         "input_digest": input_digest,
         "round": round_,
@@ -112,8 +115,26 @@ def _identify(
     ).one()
 
 
-def _status(outcome: Outcome, identity: Row[Any]) -> ResultStatus:
+def _status(
+    connection: Connection,
+    subject_id: str,
+    input_digest: str,
+    outcome: Outcome,
+    identity: Row[Any],
+) -> ResultStatus:
     """Return `amended` instead of `final` where other content was diagnosed before."""
     if outcome.status is not ResultStatus.FINAL:
         return outcome.status
-    return ResultStatus.AMENDED if identity.is_corrected else ResultStatus.FINAL
+    has_earlier = identity.has_earlier
+    if has_earlier and outcome.model.compared:
+        # A cross-check of the same report with another model's images amends nothing.
+        others = connection.execute(
+            _EARLIER_MODELS,
+            {"subject": subject_id, "model": outcome.model.name, "digest": input_digest},
+        ).scalars()
+        ours = [compared.name for compared in outcome.model.compared]
+        has_earlier = any(
+            [compared["name"] for compared in other.get("compared", ())] == ours
+            for other in others
+        )
+    return ResultStatus.AMENDED if has_earlier or identity.is_correction else ResultStatus.FINAL

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, bindparam, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from medqueue.errors import LeaseLostError
-from medqueue.ledger import bell, results
+from medqueue.ledger import bell, cross_checks, results
 from medqueue.ledger import follow_up as next_stage
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.tables import work
@@ -32,6 +32,7 @@ KINDS: dict[Stage, ResultKind] = {
     Stage.PREPARE_SERIES: ResultKind.IMAGE,
     Stage.DIAGNOSE_IMAGE: ResultKind.IMAGE,
     Stage.DIAGNOSE_REPORT: ResultKind.TEXT,
+    Stage.CROSS_CHECK: ResultKind.TEXT,
 }
 
 
@@ -210,7 +211,10 @@ def give_back(
 def append_result(
     connection: Connection, row: Row[Any], outcome: Outcome, *, now: datetime
 ) -> None:
-    """Append the result of a piece of work; the last statement of its transaction."""
+    """Append the result of a piece of work, and plan what it can be compared with.
+
+    The end of its transaction, since it holds the lock of the feed.
+    """
     results.append(
         connection,
         KINDS[Stage(row.stage)],
@@ -220,6 +224,7 @@ def append_result(
         now=now,
         round_=row.round,
     )
+    cross_checks.plan_after(connection, row, now=now)
 
 
 def _change(

@@ -22,6 +22,7 @@ from schemas.result import ResultKind
 from workers.diagnose_report import Labeler
 from workers.diagnose_study import Predict, SeriesDiagnosis
 from workers.inference.host import ModelHost
+from workers.models.agreement import Mapping, parse_mapping
 from workers.models.lexicon import parse_lexicon
 from workers.models.rules import RuleLabeler
 from workers.models.shelf import take_package
@@ -44,6 +45,7 @@ class WorkerProcess:
     series: SeriesDiagnosis
     networks: ModelHost[Predict]
     labelers: ModelHost[Labeler]
+    mappings: ModelHost[Mapping]
 
 
 @functools.cache
@@ -65,6 +67,9 @@ def worker_process() -> WorkerProcess:
 
         return TextReader(package)
 
+    def load_mapping(manifest: Manifest) -> Mapping:
+        return parse_mapping(take_package(manifest, settings.models_dir).weights)
+
     return WorkerProcess(
         name=f"{platform.node()}:{os.getpid()}",
         settings=settings,
@@ -78,6 +83,7 @@ def worker_process() -> WorkerProcess:
         ),
         networks=ModelHost(load_network),
         labelers=ModelHost(load_labeler),
+        mappings=ModelHost(load_mapping),
     )
 
 

@@ -5,6 +5,7 @@ from celery import shared_task
 from schemas.manifest import Manifest
 from schemas.result import Outcome
 from schemas.work import TASK_NAMES, Claim, FollowUp, Stage
+from workers.cross_check import cross_check
 from workers.diagnose_report import diagnose_report
 from workers.tasks.performing import perform
 from workers.tasks.process import worker_process
@@ -41,5 +42,17 @@ def diagnose_report_text(work_id: str) -> None:
 
     def do(claim: Claim, manifest: Manifest) -> Outcome:
         return diagnose_report(process.ledger, claim, manifest, process.labelers.get(manifest))
+
+    perform(process, work_id, do)
+
+
+@shared_task(name=TASK_NAMES[Stage.CROSS_CHECK])
+def cross_check_report(work_id: str) -> None:
+    """Compare what an image model and a rules model say of one study and its report."""
+    process = worker_process()
+
+    def do(claim: Claim, manifest: Manifest) -> Outcome | None:
+        mapping = process.mappings.get(manifest)
+        return cross_check(process.ledger, claim, manifest, mapping, process.labelers.get)
 
     perform(process, work_id, do)

@@ -6,7 +6,8 @@ trained on them shows the way, and its figures on them say nothing of real repor
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Annotated
@@ -21,6 +22,7 @@ from workers.training.records import Record
 ANY_FINDING = "any finding"
 """Label of a report that states any finding at all."""
 _LANGUAGES = ("en", "zh")
+_STATES = frozenset(Presence)
 _SLOT = re.compile(r"\{(\w+)\}")
 _FEWEST_SENTENCES, _MOST_SENTENCES = 2, 8
 _FILLER_SHARE = 0.35
@@ -77,8 +79,17 @@ class _Phrasebook(_Strict):
     findings: dict[str, _FindingPhrases]
 
 
-def write_records(seed: int, counts: Mapping[str, int], languages: Sequence[str]) -> list[Record]:
-    """Write so many reports for each split, in turn in each language; the same for the same seed.
+@dataclass(frozen=True, slots=True)
+class WrittenReport:
+    """A report, and what it says of each finding that it names; of the others it is silent."""
+
+    text: str
+    language: str
+    states: dict[str, Presence]
+
+
+def write_reports(seed: int, count: int, languages: Sequence[str]) -> Iterator[WrittenReport]:
+    """Write so many reports in turn in each language; the same for the same seed.
 
     Raises:
         ConfigurationError: there is no phrasebook for a language.
@@ -87,11 +98,22 @@ def write_records(seed: int, counts: Mapping[str, int], languages: Sequence[str]
     if unknown or not languages:
         raise ConfigurationError(f"phrasebooks are there for {', '.join(_LANGUAGES)} alone")
     chance = random.Random(seed)  # noqa: S311 - texts to learn from, no secrets
-    return [
-        _Report(_phrasebook(languages[number % len(languages)]), chance).write(split)
-        for split, count in counts.items()
-        for number in range(count)
-    ]
+    for number in range(count):
+        yield _Report(_phrasebook(languages[number % len(languages)]), chance).write()
+
+
+def write_records(seed: int, counts: Mapping[str, int], languages: Sequence[str]) -> list[Record]:
+    """Write so many labelled texts for each split; see `write_reports`."""
+    splits = [split for split, count in counts.items() for _ in range(count)]
+    written = write_reports(seed, len(splits), languages)
+    return [_record(report, split) for report, split in zip(written, splits, strict=True)]
+
+
+def _record(report: WrittenReport, split: str) -> Record:
+    stated = {label for label, state in report.states.items() if state is Presence.PRESENT}
+    known = frozenset({*_phrasebook(report.language).findings, ANY_FINDING})
+    stated |= {ANY_FINDING} if stated else set()
+    return Record(report.text, frozenset(stated), known, split, report.language)
 
 
 @cache
@@ -107,17 +129,14 @@ class _Report:
         self._book = book
         self._chance = chance
         self._unused = chance.sample(sorted(book.findings), len(book.findings))
-        self._stated: set[str] = set()
+        self._states: dict[str, Presence] = {}
         self._is_normal = chance.random() < _NORMAL_SHARE
 
-    def write(self, split: str) -> Record:
+    def write(self) -> WrittenReport:
         """Write it."""
         count = self._chance.randint(_FEWEST_SENTENCES, _MOST_SENTENCES)
         sentences = [self._sentence() for _ in range(count)]
-        text = self._laid_out(sentences)
-        any_finding = {ANY_FINDING} if self._stated else set()
-        known = frozenset({*self._book.findings, ANY_FINDING})
-        return Record(text, frozenset(self._stated | any_finding), known, split, None)
+        return WrittenReport(self._laid_out(sentences), self._book.language, self._states)
 
     def _sentence(self) -> str:
         drawn = self._chance.random()
@@ -135,8 +154,11 @@ class _Report:
         label = self._unused.pop()
         phrases = self._book.findings[label]
         if self._is_normal or self._chance.random() < _DENIAL_SHARE:
-            return self._chance.choice(phrases.denials or self._book.fillers)
-        self._stated.add(label)
+            if not phrases.denials:
+                return self._chance.choice(self._book.fillers)
+            self._states[label] = Presence.ABSENT
+            return self._chance.choice(phrases.denials)
+        self._states[label] = Presence.PRESENT
         return self._chance.choice(phrases.sentences)
 
     def _filled(self, template: str) -> str:
@@ -150,8 +172,8 @@ class _Report:
             if name == "place":
                 return "{place}"  # once it is known what stands there
             label = self._unused.pop()
-            if name == Presence.PRESENT:
-                self._stated.add(label)
+            if name in _STATES:
+                self._states[label] = Presence(name)
             phrases = self._book.findings[label]
             placed = placed and phrases.placed
             return self._chance.choice(phrases.names)

@@ -63,6 +63,8 @@ def train_texts(config: TextTraining, report: Report) -> Trained:
 
     A text of the val split is never trained on, nor is one twice that comes in many copies.
     """
+    # A step takes a few milliseconds: threads would wait for each other longer than they compute.
+    torch.set_num_threads(1)
     package, how = config.package, config.optimisation
     found = _records(config)
     validation = [record for record in found if record.split == "val"]

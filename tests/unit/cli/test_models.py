@@ -44,7 +44,12 @@ def released() -> dict[str, str]:
 
 
 def test_what_is_bundled_is_listed_and_released() -> None:
-    assert set(released()) == {"cxr-pneumonia", "chest-rules-en", "chest-rules-zh"}
+    assert set(released()) == {
+        "cxr-pneumonia",
+        "chest-rules-en",
+        "chest-rules-zh",
+        "cross-check",
+    }
     assert "not for clinical use" in run("list").output
 
 

@@ -28,6 +28,7 @@ def test_names_on_the_wire_stay_because_messages_wait_through_an_upgrade() -> No
         Stage.PREPARE_SERIES: "medqueue.prepare_series",
         Stage.DIAGNOSE_IMAGE: "medqueue.diagnose_image",
         Stage.DIAGNOSE_REPORT: "medqueue.diagnose_report",
+        Stage.CROSS_CHECK: "medqueue.cross_check",
     }
 
 

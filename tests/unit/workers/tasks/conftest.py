@@ -16,6 +16,7 @@ from medqueue.storage.instances import InstanceStore
 from schemas.manifest import Manifest
 from workers.diagnose_study import Predict, SeriesDiagnosis
 from workers.inference.host import ModelHost
+from workers.models.agreement import Mapping
 from workers.models.rules import RuleLabeler
 from workers.preprocess.series import prepare_series
 from workers.tasks import performing
@@ -49,6 +50,9 @@ def process(ledger: Ledger, tmp_path: Path, clock: Clock) -> WorkerProcess:
     def no_network(manifest: Manifest) -> Predict:
         raise PackageError(f"{manifest.name} is not here")
 
+    def no_mapping(manifest: Manifest) -> Mapping:
+        raise PackageError(f"{manifest.name} is not here")
+
     def no_labeler(manifest: Manifest) -> RuleLabeler:
         raise PackageError(f"{manifest.name} is not here")
 
@@ -65,4 +69,5 @@ def process(ledger: Ledger, tmp_path: Path, clock: Clock) -> WorkerProcess:
         ),
         networks=ModelHost(no_network),
         labelers=ModelHost(no_labeler),
+        mappings=ModelHost(no_mapping),
     )
