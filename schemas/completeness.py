@@ -12,6 +12,8 @@ class EvidenceKind(StrEnum):
     """Its objects say how many there are: Number of Study Related Instances and its like."""
     ARCHIVE_COUNT = "archive-count"
     """An archive was asked by C-FIND or QIDO."""
+    AVAILABILITY = "availability-notification"
+    """An archive listed what it has by an Instance Availability Notification."""
     DECLARED = "declared"
     """A system said over HTTP that all has been sent, perhaps with the numbers."""
     PERSON = "person"

@@ -4,7 +4,8 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from uuid import uuid4
 
 from medqueue.doors.admission import Admission
 from medqueue.doors.dimse.associate import (
@@ -14,6 +15,7 @@ from medqueue.doors.dimse.associate import (
     decode_request,
     encode_accept,
 )
+from medqueue.doors.dimse.availability import AvailabilityService
 from medqueue.doors.dimse.c_store import Answer, StoreService
 from medqueue.doors.dimse.command import (
     Field,
@@ -42,6 +44,7 @@ from medqueue.doors.dimse.pdu import (
 )
 from medqueue.doors.dimse.peers import AllowList
 from medqueue.doors.dimse.presentation import (
+    INSTANCE_AVAILABILITY,
     STORAGE_COMMITMENT,
     AcceptedContext,
     PrivateSopClasses,
@@ -221,6 +224,9 @@ class Association:
         if request.field == Field.N_ACTION_RQ and context.abstract_syntax == STORAGE_COMMITMENT:
             self._commit(reader, request, context)
             return
+        if request.field == Field.N_CREATE_RQ and not request.sop_instance_uid:
+            # Then the SCP chooses it, and says which (PS3.7 section 10.1.5.1.4).
+            request = replace(request, sop_instance_uid=f"2.25.{uuid4().int}")
         status, comment = self._perform(reader, service, request, context)
         response = encode_response(request, status, comment)
         self._transport.send(encode_p_data(context_id, response, self._longest))
@@ -260,6 +266,11 @@ class Association:
     ) -> Answer:
         if request.field == Field.C_STORE_RQ:
             return service.store(request, context)
+        if request.field == Field.N_CREATE_RQ and context.abstract_syntax == INSTANCE_AVAILABILITY:
+            availability = AvailabilityService(
+                self._host.admission.ledger, reader, self._calling_ae
+            )
+            return availability.notify(request, context)
         if request.has_data_set:
             reader.read_data_set(context.id, len)
         if request.field == Field.C_ECHO_RQ:

@@ -28,6 +28,7 @@ class Field(IntEnum):
     C_ECHO_RQ = 0x0030
     N_EVENT_REPORT_RQ = 0x0100
     N_ACTION_RQ = 0x0130
+    N_CREATE_RQ = 0x0140
     C_CANCEL_RQ = 0x0FFF
     N_EVENT_REPORT_RSP = 0x8100
 

@@ -4,20 +4,19 @@ The report goes back on the association of the request, or on one of our own to 
 settings give an address for.
 """
 
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
-from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
 from medqueue.doors.admission import Admission
 from medqueue.doors.dimse.c_store import Answer
 from medqueue.doors.dimse.command import Request, Status
+from medqueue.doors.dimse.data_sets import UnreadableError, parse, take_bytes
 from medqueue.doors.dimse.fragments import FragmentReader
 from medqueue.doors.dimse.presentation import AcceptedContext
 from medqueue.errors import OutOfResourcesError
@@ -95,10 +94,6 @@ class Report:
         return file.getvalue()
 
 
-class _InvalidError(Exception):
-    """The Action Information is not what PS3.4 table J.3-1 asks for."""
-
-
 class CommitmentService:
     """Answers the N-ACTION requests of one association."""
 
@@ -111,24 +106,19 @@ class CommitmentService:
 
         Raises what `FragmentReader` raises.
         """
-        received = bytearray()
-
-        def keep(piece: memoryview) -> None:
-            if len(received) <= _LONGEST:
-                received.extend(piece)
-
+        received: bytes | None = b""
         if request.has_data_set:
-            self._reader.read_data_set(context.id, keep)
+            received = take_bytes(self._reader, context.id, longest=_LONGEST)
         if request.sop_instance_uid != WELL_KNOWN_INSTANCE:
             return (Status.NO_SUCH_INSTANCE, "only the well-known instance is there"), None
         if request.action_type != _REQUEST_COMMITMENT:
             return (Status.NO_SUCH_ACTION, "only action 1 is there"), None
-        if len(received) > _LONGEST:
+        if received is None:
             return (Status.RESOURCE_LIMITATION, "too many instances in one request"), None
         try:
-            transaction_uid, references = _read(bytes(received), context.transfer_syntax)
+            transaction_uid, references = _read(received, context.transfer_syntax)
             report = self._examine(transaction_uid, references)
-        except _InvalidError:
+        except UnreadableError:
             return (Status.INVALID_ARGUMENT, "no UID, or no Referenced SOP Sequence"), None
         except OutOfResourcesError as error:
             return (Status.RESOURCE_LIMITATION, error.detail), None
@@ -154,19 +144,18 @@ class CommitmentService:
 
 
 def _read(encoded: bytes, transfer_syntax_uid: str) -> tuple[str, list[Reference]]:
-    implicit = transfer_syntax_uid == ImplicitVRLittleEndian
+    data_set = parse(encoded, transfer_syntax_uid)
     try:
-        data_set = read_dataset(io.BytesIO(encoded), implicit, is_little_endian=True)
         transaction_uid = str(data_set.TransactionUID)
         references = [
             (str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID))
             for item in data_set.ReferencedSOPSequence
         ]
     except Exception:  # noqa: BLE001 - hostile bytes make the parser raise any type
-        raise _InvalidError from None
+        raise UnreadableError from None
     uids = [transaction_uid, *(uid for reference in references for uid in reference)]
     if not references or not all(is_uid(uid) for uid in uids):
-        raise _InvalidError
+        raise UnreadableError
     return transaction_uid, references
 
 

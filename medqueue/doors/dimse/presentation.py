@@ -16,7 +16,10 @@ VERIFICATION = "1.2.840.10008.1.1"
 STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
 """Storage Commitment Push Model SOP Class (PS3.4 annex J)."""
 
-SERVICES = frozenset({VERIFICATION, STORAGE_COMMITMENT})
+INSTANCE_AVAILABILITY = "1.2.840.10008.5.1.4.33"
+"""Instance Availability Notification SOP Class (PS3.4 annex R)."""
+
+SERVICES = frozenset({VERIFICATION, STORAGE_COMMITMENT, INSTANCE_AVAILABILITY})
 """Classes of which there are no objects to store."""
 
 _UNCOMPRESSED = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"})
@@ -128,7 +131,8 @@ def _answer(context: ProposedContext, private: PrivateSopClasses) -> ContextAnsw
     if not (uid in SERVICES or is_storage(uid) or private.take(uid)):
         result = ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED
         return ContextAnswer(context.id, result, context.transfer_syntaxes[0])
-    taken = _UNCOMPRESSED if uid == STORAGE_COMMITMENT else TRANSFER_SYNTAXES
+    is_read = uid in {STORAGE_COMMITMENT, INSTANCE_AVAILABILITY}
+    taken = _UNCOMPRESSED if is_read else TRANSFER_SYNTAXES
     for transfer_syntax in context.transfer_syntaxes:
         if transfer_syntax in taken:
             return ContextAnswer(context.id, ContextResult.ACCEPTANCE, transfer_syntax)

@@ -1,8 +1,11 @@
 """What the doors tell of completeness: how associations and requests end, what objects announce."""
 
 import pytest
+from pydicom.dataset import Dataset
+from pynetdicom import AE
+from pynetdicom.sop_class import InstanceAvailabilityNotification
 
-from dimse_peer import OpenDoor, RawPeer, an_object, store
+from dimse_peer import CT, OpenDoor, RawPeer, an_object, store
 from medqueue.ledger import evidence
 from schemas.completeness import Evidence, EvidenceKind
 from waiting import wait_until
@@ -57,3 +60,59 @@ def test_what_objects_announce_is_known_while_the_association_is_open(a_door: Op
     assert (whole.kind, whole.instances, whole.series) == (EvidenceKind.ANNOUNCED, 3, 2)
     assert (series.series_instance_uid, series.instances) == ("1.2.3.1", 2)
     assert whole.times == series.times == 1
+
+
+def a_notification(**counts: int) -> Dataset:
+    """What an archive has of study 1.2.3: so many objects in each series, one of them gone."""
+    listed = Dataset()
+    listed.StudyInstanceUID = "1.2.3"
+    listed.ReferencedSeriesSequence = []
+    for name, count in counts.items():
+        series = Dataset()
+        series.SeriesInstanceUID = f"1.2.3.{name.removeprefix('series_')}"
+        series.ReferencedSOPSequence = []
+        for number in range(count + 1):
+            item = Dataset()
+            item.ReferencedSOPClassUID = CT
+            item.ReferencedSOPInstanceUID = f"{series.SeriesInstanceUID}.{number}"
+            item.InstanceAvailability = "UNAVAILABLE" if number == count else "ONLINE"
+            item.RetrieveAETitle = "PACS"
+            series.ReferencedSOPSequence.append(item)
+        listed.ReferencedSeriesSequence.append(series)
+    return listed
+
+
+def notify(door: OpenDoor, listed: Dataset, uid: str | None = "1.2.99") -> int:
+    entity = AE(ae_title="PACS")
+    entity.add_requested_context(InstanceAvailabilityNotification)
+    association = entity.associate("127.0.0.1", door.port, ae_title="MEDQUEUE")
+    assert association.is_established
+    status, _ = association.send_n_create(listed, InstanceAvailabilityNotification, uid)
+    association.release()
+    return int(status.Status)
+
+
+@pytest.mark.parametrize("uid", ["1.2.99", None])
+def test_an_archive_may_list_what_it_has(a_door: OpenDoor, uid: str | None) -> None:
+    assert notify(a_door, a_notification(series_1=3, series_2=1), uid) == 0x0000
+    with a_door.ledger.read() as connection:
+        listed = {
+            one.series_instance_uid: (one.source, one.instances, one.series)
+            for one in evidence.of_study(connection, "1.2.3")
+        }
+    assert listed == {
+        None: ("PACS", 4, 2),
+        "1.2.3.1": ("PACS", 3, None),
+        "1.2.3.2": ("PACS", 1, None),
+    }
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [Dataset(), a_notification(), a_notification(series_1=0)],
+    ids=["empty", "none", "gone"],
+)
+def test_a_list_without_objects_is_refused(a_door: OpenDoor, listed: Dataset) -> None:
+    listed.PatientID = "P-1"
+    assert notify(a_door, listed) == 0x0115
+    assert said(a_door) == {}
