@@ -14,7 +14,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.preprocess import codecs, nursery
+from workers.preprocess import nursery
 
 HANG, CRASH, KILL = 11, 12, 13
 """First pixels that do harm."""
@@ -36,7 +36,5 @@ def _hostile(honest: _Decode, frame: bytes) -> NDArray[np.generic]:
 
 if __name__ == "__main__":
     imagecodecs.jpegls_decode = partial(_hostile, imagecodecs.jpegls_decode)
-    imagecodecs.htj2k_decode = partial(_hostile, imagecodecs.htj2k_decode)
-    codecs._HTJ2K_SECONDS = 0.5
     nursery.MEMORY_BYTES = 64 * 1024**2
     nursery.main()

@@ -9,10 +9,14 @@ from functools import partial
 from io import BufferedReader, BytesIO
 from pathlib import Path
 
+import imagecodecs
+import numpy as np
 import psutil
+from pydicom import uid
 from pydicom.data import DATA_ROOT
 from pydicom.filereader import read_file_meta_info
 
+from dicom_files import an_image_data_set
 from fuzz.campaign.mutation import mutated
 from fuzz.campaign.pdus import no_hang
 from medqueue.doors.header import read_header, require_whole
@@ -21,6 +25,13 @@ from schemas.manifest import ImagePreparation
 from workers.preprocess.isolated import IsolatedPreparation, Nursery
 
 PREPARATION = ImagePreparation(size=(28, 28), mean=0.5, std=0.25, takes="frames", colour="as-grey")
+_PICTURE = np.add.outer(np.arange(96), np.arange(80) * 300).astype(np.uint16)
+_FRAMES = {
+    uid.HTJ2KLossless: imagecodecs.htj2k_encode(_PICTURE),
+    uid.JPEGLosslessSV1: imagecodecs.ljpeg_encode(_PICTURE, bitspersample=16),
+    uid.JPEGLSLossless: imagecodecs.jpegls_encode(_PICTURE),
+    uid.JPEG2000Lossless: imagecodecs.jpeg2k_encode(_PICTURE, codecformat="j2k", level=0),
+}
 _LARGEST = 160_000
 """Of a file that is mutated: larger ones are slow and hold nothing else."""
 _META_LENGTH = 132
@@ -53,16 +64,28 @@ class Source:
     """Where its data set begins."""
 
 
+def _made(syntax: str, frame: bytes) -> Source:
+    data = an_image_data_set(_PICTURE, syntax, [frame])
+    written = BytesIO()
+    data.save_as(written, enforce_file_format=True)
+    content = written.getvalue()
+    return Source(content, syntax, _begin(content))
+
+
+def _begin(content: bytes) -> int:
+    """Return where the data set begins, by File Meta Information Group Length."""
+    return _META_LENGTH + 12 + int.from_bytes(content[140:144], "little")
+
+
 def sources() -> list[Source]:
-    """Return pydicom's images that are small enough, of every transfer syntax it has."""
-    found = []
+    """Return pydicom's images that are small enough, and what it has no image of."""
+    found = [_made(syntax, frame) for syntax, frame in _FRAMES.items()]
     for path in sorted((Path(DATA_ROOT) / "test_files").rglob("*")):
         if path.is_file() and path.stat().st_size < _LARGEST:
             content = path.read_bytes()
             if content[128:_META_LENGTH] == b"DICM" and b"\x28\x00\x10\x00" in content:
-                meta = read_file_meta_info(path)
-                begin = _META_LENGTH + 12 + meta.FileMetaInformationGroupLength
-                found.append(Source(content, meta.TransferSyntaxUID, begin))
+                syntax = read_file_meta_info(path).TransferSyntaxUID
+                found.append(Source(content, syntax, _begin(content)))
     return found
 
 
