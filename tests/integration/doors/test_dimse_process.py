@@ -5,16 +5,21 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy import select
 
-from dimse_peer import RawPeer, an_object, store
+from builders import count
+from dimse_peer import RawPeer, an_object, send_object, store
 from medqueue.ledger.engine import open_ledger
 from medqueue.ledger.tables import instances
 
 pytestmark = pytest.mark.integration
+
+A_ASSOCIATE_AC = 0x02
 
 _DOOR = """
 import sys, threading
@@ -72,3 +77,22 @@ def test_what_was_answered_with_success_survives_kill_9(
     assert {row.sop_instance_uid for row in rows} == {each.SOPInstanceUID for each in objects}
     for row in rows:
         assert (tmp_path / "instances" / row.path).stat().st_size > row.size
+
+
+def test_sixty_four_associations_at_once_are_all_served_within_200_mib(
+    process: subprocess.Popen[str], sqlite_url: str
+) -> None:
+    assert process.stdout is not None
+    port = int(process.stdout.readline())
+    with ExitStack() as stack:
+        peers = [stack.enter_context(RawPeer(port)) for _ in range(64)]
+        for peer in peers:
+            assert peer.associate()[0] == A_ASSOCIATE_AC
+        for _ in range(3):  # all of them have an object under way before any hears of its own
+            for peer in peers:
+                send_object(peer, an_object(PixelData=bytes(150_000), BitsAllocated=8))
+            assert {peer.status() for peer in peers} == {0x0000}
+        assert psutil.Process(process.pid).memory_info().rss < 200 * 1024**2
+    ledger = open_ledger(sqlite_url)
+    assert count(ledger, instances) == 3 * 64
+    ledger.close()
