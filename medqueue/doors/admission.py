@@ -13,12 +13,14 @@ from medqueue.doors.consignment import Consignment
 from medqueue.doors.group_commit import GroupCommit, Record
 from medqueue.doors.header import part10_header, read_header
 from medqueue.errors import IdentityError, OutOfResourcesError, RefusedInputError
-from medqueue.ledger import audit, holdings, intake, report_intake
+from medqueue.ledger import audit, holdings, intake, orders, report_intake
 from medqueue.ledger.engine import Ledger
+from medqueue.ledger.orders import ReceivedOrder
 from medqueue.ledger.report_intake import ReceivedReport
 from medqueue.logs import get_logger
 from medqueue.storage.instances import IncomingInstance, InstanceStore
 from schemas.identifiers import is_uid
+from schemas.order import OrderSubmission
 from schemas.report import Document, ReportSubmission
 from schemas.study import Disposition, InstanceHeader, StoredInstance
 
@@ -212,6 +214,15 @@ class Admission:
         _logger.info("report-admitted", report=report_id, source=source)
         return report_id
 
+    def admit_order(self, submission: OrderSubmission, *, idempotency_key: str) -> None:
+        """Make one order durable.
+
+        Raises:
+            OutOfResourcesError: not now; the sender should try again.
+        """
+        received = ReceivedOrder(submission, idempotency_key)
+        self._commit(self._record_orders, received, in_bulk=True)
+
     def _require_room(self) -> None:
         self._store.require_space()
         self._backlog.require_room()
@@ -242,6 +253,11 @@ class Admission:
         return report_intake.record_reports(
             connection, received, max_attempts=self._max_attempts, now=self._clock()
         )
+
+    def _record_orders(
+        self, connection: Connection, received: Sequence[ReceivedOrder]
+    ) -> list[None]:
+        return orders.record_orders(connection, received, now=self._clock())
 
     def _record_refusals(
         self, connection: Connection, refused: Sequence[tuple[str, RefusedInputError]]

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from medqueue.ledger import audit, bell, planning
+from medqueue.ledger import audit, bell, orders, planning
 from medqueue.ledger.engine import insert_if_new
 from medqueue.ledger.prepared import Prepared
 from medqueue.ledger.tables import instances, series, studies
@@ -116,7 +116,7 @@ def _open_study(
             "accession_number": header.accession_number,
             "calling_ae": calling_ae,
             "state": StudyState.RECEIVING,
-            "priority": header.priority,
+            "priority": max(header.priority, orders.priority_of_study(connection, header)),
             "received_at": now,
             "last_instance_at": now,
         }

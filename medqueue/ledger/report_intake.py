@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, select, tuple_
 
 from medqueue.errors import IdempotencyConflictError
-from medqueue.ledger import planning
+from medqueue.ledger import orders, planning
 from medqueue.ledger.tables import documents, reports
 from schemas.identifiers import new_id
 from schemas.report import Document, ReportSubmission, guess_language
@@ -86,6 +86,7 @@ def record_reports(
             beside += _document_rows(str(row["id"]), one.documents)
         ids.append(str(row["id"]))
     if new:
+        orders.complete_reports(connection, new)
         connection.execute(_INSERT, new)
         if beside:
             connection.execute(_INSERT_DOCUMENTS, beside)

@@ -173,6 +173,22 @@ reports = Table(
     UniqueConstraint("report_id", "version"),
 )
 
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("placer_number", String(128), index=True),
+    Column("filler_number", String(128), index=True),
+    Column("accession_number", String(128), index=True),
+    Column("study_instance_uid", _Uid, index=True),
+    Column("patient_id", String(128)),
+    Column("patient_id_issuer", String(128)),
+    Column("priority", Integer, nullable=False),
+    Column("is_cancelled", Boolean, nullable=False),
+    Column("idempotency_key", String(384), nullable=False, unique=True),
+    Column("received_at", Timestamp, nullable=False),
+)
+
 documents = Table(
     "documents",
     metadata,

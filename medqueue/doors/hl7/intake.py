@@ -3,8 +3,10 @@
 from medqueue.doors.admission import Admission, Clock, utc_now
 from medqueue.doors.hl7.acknowledgement import acknowledge, read_header
 from medqueue.doors.hl7.framing import Frame
+from medqueue.doors.hl7.kinds import Kind, require_kind
 from medqueue.doors.hl7.limits import Limits
 from medqueue.doors.hl7.message import Message
+from medqueue.doors.hl7.orders import read_orders
 from medqueue.doors.hl7.submissions import read_submissions
 from medqueue.errors import MedqueueError, RefusedInputError, TooLargeError
 from medqueue.logs import get_logger
@@ -52,6 +54,10 @@ class Intake:
         if not frame.complete:
             raise TooLargeError(f"a message may have {self._limits.message_length} bytes")
         message = Message(frame.content, default_codec=self._default_codec, limits=self._limits)
+        if require_kind(message.header) is Kind.ORDERS:
+            for order in read_orders(message):
+                self._admission.admit_order(order.submission, idempotency_key=order.key)
+            return
         for one in read_submissions(message):
             self._admission.admit_report(
                 one.submission,

@@ -116,6 +116,27 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_reports_report_id'), ['report_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_reports_study_instance_uid'), ['study_instance_uid'], unique=False)
 
+    op.create_table('orders',
+    sa.Column('id', sa.String(length=32), nullable=False),
+    sa.Column('placer_number', sa.String(length=128), nullable=True),
+    sa.Column('filler_number', sa.String(length=128), nullable=True),
+    sa.Column('accession_number', sa.String(length=128), nullable=True),
+    sa.Column('study_instance_uid', sa.String(length=64), nullable=True),
+    sa.Column('patient_id', sa.String(length=128), nullable=True),
+    sa.Column('patient_id_issuer', sa.String(length=128), nullable=True),
+    sa.Column('priority', sa.Integer(), nullable=False),
+    sa.Column('is_cancelled', sa.Boolean(), nullable=False),
+    sa.Column('idempotency_key', sa.String(length=384), nullable=False),
+    sa.Column('received_at', Timestamp(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_orders')),
+    sa.UniqueConstraint('idempotency_key', name=op.f('uq_orders_idempotency_key'))
+    )
+    with op.batch_alter_table('orders', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_orders_accession_number'), ['accession_number'], unique=False)
+        batch_op.create_index(batch_op.f('ix_orders_filler_number'), ['filler_number'], unique=False)
+        batch_op.create_index(batch_op.f('ix_orders_placer_number'), ['placer_number'], unique=False)
+        batch_op.create_index(batch_op.f('ix_orders_study_instance_uid'), ['study_instance_uid'], unique=False)
+
     op.create_table('documents',
     sa.Column('report_id', sa.String(length=32), nullable=False),
     sa.Column('number', sa.Integer(), nullable=False),
@@ -317,6 +338,13 @@ def downgrade() -> None:
 
     op.drop_table('results')
     op.drop_table('documents')
+    with op.batch_alter_table('orders', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_orders_study_instance_uid'))
+        batch_op.drop_index(batch_op.f('ix_orders_placer_number'))
+        batch_op.drop_index(batch_op.f('ix_orders_filler_number'))
+        batch_op.drop_index(batch_op.f('ix_orders_accession_number'))
+
+    op.drop_table('orders')
     with op.batch_alter_table('reports', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_reports_study_instance_uid'))
         batch_op.drop_index(batch_op.f('ix_reports_report_id'))

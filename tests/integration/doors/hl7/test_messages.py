@@ -16,6 +16,7 @@ from medqueue.results.feed import read_feed
 from medqueue.results.reports import find_report
 from medqueue.results.studies import find_study
 from schemas.result import ResultStatus
+from schemas.work import Priority
 
 pytestmark = pytest.mark.integration
 
@@ -143,8 +144,7 @@ def test_the_same_report_under_a_new_control_id_is_no_correction(a_door: OpenDoo
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("ORM^O01", "orders"),
-        ("OMI^O23", "orders"),
+        ("ORR^O02", "ORU R01"),
         ("ADT^A01", "ORU R01"),
         ("MDM^T11", "ORU R01"),
         ("ORU^R30", "ORU R01"),
@@ -174,6 +174,20 @@ def test_every_version_of_hl7_2_is_answered_in_its_own(a_door: OpenDoor, version
     condition = refused.segments["ERR"]
     old = version.startswith(("2.1", "2.2", "2.3", "2.4"))
     assert (condition[1] if old else condition[3]).strip("^").startswith("101")
+
+
+def test_an_urgent_order_hastens_its_study_and_its_report(a_door: OpenDoor) -> None:
+    order = f"ORC|NW\rTQ1|1||||||||S\rOBR|1|PL-1|FI-1{'|' * 15}A-1"
+    with Sender(a_door.port) as sender:
+        for _ in range(2):
+            message = a_message(f"ZDS|{UID}", order=order, kind="ORM^O01", control_id="O-1")
+            answer = sender.ask(message)
+            assert (answer.code, answer.segments["MSH"][8]) == ("AA", "ACK^O01^ACK")
+        assert sender.ask(a_message()).code == "AA"
+    receive(a_door.ledger)
+    row = a_door.report()
+    assert (row.study_instance_uid, row.priority) == (UID, Priority.URGENT)
+    assert find_study(a_door.ledger, "1.2.3").urgent
 
 
 def test_a_document_of_mdm_is_a_report(a_door: OpenDoor) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from hl7_sender import UID, a_message, an_obx
+from medqueue.doors.hl7.kinds import require_kind
 from medqueue.doors.hl7.limits import Limits
 from medqueue.doors.hl7.message import Message
 from medqueue.doors.hl7.submissions import read_submissions
@@ -15,6 +16,7 @@ from schemas.report import ReportSubmission
 
 def read_all(message: str) -> list[ReportSubmission]:
     parsed = Message(message.encode(), default_codec="utf-8", limits=Limits())
+    require_kind(parsed.header)
     return [one.submission for one in read_submissions(parsed)]
 
 
