@@ -135,7 +135,7 @@ def promote(*, name: str, version: str) -> None:
 @models.command()
 @click.argument("name")
 def rollback(*, name: str) -> None:
-    """Go back to the version that was released before.
+    """Go back to the version that was released before; of a candidate, to none.
 
     Example: medqueue models rollback cxr-pneumonia
     """
@@ -143,7 +143,7 @@ def rollback(*, name: str) -> None:
         version = registry.roll_back(
             connection, name, actor=getpass.getuser(), now=datetime.now(UTC)
         )
-    click.echo(f"{name} {version} is released")
+    click.echo(f"{name} {version} is released" if version else f"no version of {name} is released")
 
 
 @contextmanager

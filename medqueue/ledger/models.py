@@ -66,8 +66,10 @@ def release(connection: Connection, name: str, version: str, *, actor: str, now:
     audit.record(connection, now=now, actor=actor, action="release", detail=f"{name} {version}")
 
 
-def roll_back(connection: Connection, name: str, *, actor: str, now: datetime) -> str:
+def roll_back(connection: Connection, name: str, *, actor: str, now: datetime) -> str | None:
     """Release again the version that was released before the present one, and return it.
+
+    A candidate that was the first to be released waits again: then none is, and None returned.
 
     Raises:
         NotFoundError: no other version of this model was ever released.
@@ -79,11 +81,23 @@ def roll_back(connection: Connection, name: str, *, actor: str, now: datetime) -
         .limit(1)
     ).scalar()
     if before is None:
+        return _withdraw_candidate(connection, name, actor=actor, now=now)
+    release(connection, name, before, actor=actor, now=now)
+    return str(before)
+
+
+def _withdraw_candidate(
+    connection: Connection, name: str, *, actor: str, now: datetime
+) -> str | None:
+    this = (models.c.name == name) & models.c.released
+    version = connection.execute(select(models.c.version).where(this)).scalar()
+    if version is None or not find(connection, name, version).candidate:
         raise NotFoundError(
             f"model {name} has no earlier release to go back to; see: medqueue models list"
         )
-    release(connection, name, before, actor=actor, now=now)
-    return str(before)
+    connection.execute(update(models).where(this).values(released=False))
+    audit.record(connection, now=now, actor=actor, action="withdraw", detail=f"{name} {version}")
+    return None
 
 
 def all_versions(connection: Connection) -> list[RegisteredModel]:

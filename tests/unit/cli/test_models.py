@@ -53,6 +53,14 @@ def test_what_is_bundled_is_listed_and_released() -> None:
     assert "not for clinical use" in run("list").output
 
 
+def test_the_bundled_network_for_texts_waits_to_be_promoted() -> None:
+    assert "chest-rnn" in run("list").output
+    run("promote", "chest-rnn", "0.1.0")
+    assert released()["chest-rnn"] == "0.1.0"
+    assert "no version of chest-rnn is released" in run("rollback", "chest-rnn").output
+    assert "chest-rnn" not in released()
+
+
 def test_an_added_version_waits_for_promote_and_can_be_rolled_back(newer: Path) -> None:
     run("add", str(newer))
     assert released()["cxr-pneumonia"] == "0.1.0"

@@ -145,3 +145,13 @@ def test_a_candidate_waits_for_a_person_even_as_the_first_of_its_name(ledger: Le
     release(ledger, "1.0.0")
 
     assert released(ledger) == ["chest 1.0.0"]
+
+
+def test_a_candidate_that_is_rolled_back_waits_again(ledger: Ledger) -> None:
+    register(ledger, an_image_model(candidate=True))
+    release(ledger, "1.0.0")
+
+    with ledger.write() as connection:
+        assert models.roll_back(connection, "chest", actor="anna", now=after(2)) is None
+
+    assert released(ledger) == []
