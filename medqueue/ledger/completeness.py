@@ -58,7 +58,7 @@ def due_studies(ledger: Ledger, *, patience: Patience, now: datetime) -> list[st
 
     Urgent ones come first: after a pause of the relay hundreds may be quiet at once.
     """
-    with ledger.read() as connection:
+    with ledger.statement() as connection:
         return list(connection.execute(_FIND_DUE, _moments(patience, now)).scalars())
 
 
@@ -103,7 +103,7 @@ def look_again(ledger: Ledger) -> None:
 def seconds_until_next(ledger: Ledger, *, patience: Patience, now: datetime) -> float | None:
     """Return how long until the next open study is to be judged, or None if none is open."""
     shortest = timedelta(seconds=patience.shortest)
-    with ledger.read() as connection:
+    with ledger.statement() as connection:
         oldest, due = connection.execute(_NEXT).one()
     moments = [due] if due is not None else []
     moments += [oldest + shortest] if oldest is not None else []

@@ -83,7 +83,7 @@ def hasten_oldest(ledger: Ledger, *, older_than_seconds: float, now: datetime) -
             .order_by(columns.priority.desc(), columns.created_at)
             .limit(1)
         )
-        with ledger.read() as connection:
+        with ledger.statement() as connection:
             found = connection.execute(oldest).one_or_none()
         if found is None or found.priority == Priority.URGENT:
             continue
@@ -103,7 +103,7 @@ def waiting(ledger: Ledger, *, now: datetime) -> dict[tuple[Stage, Priority], in
         .where(_is_due(now), work_table.c.publications > 0)
         .group_by(work_table.c.stage, work_table.c.priority)
     )
-    with ledger.read() as connection:
+    with ledger.statement() as connection:
         rows = connection.execute(statement).all()
     return {(Stage(stage), Priority(priority)): count for stage, priority, count in rows}
 
@@ -115,7 +115,7 @@ def end_expired_leases(ledger: Ledger, *, now: datetime) -> int:
         How many leases had run out.
     """
     expired = and_(work_table.c.state == WorkState.RUNNING, work_table.c.lease_until < now)
-    with ledger.read() as connection:
+    with ledger.statement() as connection:
         any_expired = connection.execute(select(work_table.c.id).where(expired).limit(1)).first()
     if any_expired is None:
         return 0
@@ -173,7 +173,7 @@ def _take(
         .order_by(columns.priority.desc(), columns.created_at)
         .limit(limit)
     )
-    with ledger.read() as connection:
+    with ledger.statement() as connection:
         if connection.execute(wanted.limit(1)).first() is None:
             return []
     with ledger.write(lasting=False) as connection:

@@ -19,6 +19,7 @@ _GIB = 1024**3
 BENCHMARKS: dict[str, str] = {
     "door": "objects a second into the DICOM door, against other receivers",
     "queue": "studies through the ledger, against a plain Celery chain without one",
+    "urgency": "urgent inputs while 2,000 routine ones wait, against an idle system",
     "feed": "a poll of the results feed out of few results and out of many",
     "hl7": "report texts a second into the HL7 v2 door, each durable before it is acknowledged",
     "completeness": "studies of bad senders closed too early or late, against plain timers",
