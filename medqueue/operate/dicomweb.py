@@ -80,7 +80,11 @@ class DicomWeb:
                 more, refused = self._read(path, study_instance_uid)
                 stored, failed = stored + more, failed + refused
                 on_objects(stored)
-        reason = f"{failed} objects were refused; see: medqueue audit" if failed else None
+        reason = (
+            f"{failed} objects were refused; see: medqueue audit, medqueue doctor"
+            if failed
+            else None
+        )
         return Retrieved(total=stored + failed, reason=reason)
 
     def _read(self, path: str, study_instance_uid: str) -> tuple[int, int]:

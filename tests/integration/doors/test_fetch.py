@@ -119,6 +119,38 @@ def test_an_archive_that_does_not_know_our_ae_is_told_so(
     assert "NOBODY" in summary(answer)["studies"][0]["reason"]
 
 
+def test_what_our_door_does_not_take_is_missing_and_said_so(
+    a_door: OpenDoor, orthanc: Orthanc, tmp_path: Path
+) -> None:
+    a_door.door.stop(2.0)
+    answer = run(tmp_path, "1.2.3", "--pacs", f"ORTHANC@127.0.0.1:{orthanc.dicom_port}")
+    assert answer.exit_code == 1
+    (study,) = summary(answer)["studies"]
+    assert (study["expected"], study["here"], study["came"]) == (3, 0, 0)
+    assert "C-MOVE" in study["reason"]
+    shown = CliRunner().invoke(
+        fetch,
+        ["1.2.3", "--pacs", f"ORTHANC@127.0.0.1:{orthanc.dicom_port}"],
+        env={"MEDQUEUE_DATA_DIR": str(tmp_path)},
+    )
+    assert "0 of 1 studies are here" in shown.output
+    assert "1.2.3: 0 of 3 objects: " in shown.output
+
+
+def test_an_object_that_is_refused_is_counted_and_said_so(
+    a_door: OpenDoor, orthanc: Orthanc, tmp_path: Path
+) -> None:
+    answer = CliRunner().invoke(
+        fetch,
+        ["1.2.3", "--dicomweb", orthanc.dicomweb, "--json"],
+        env={"MEDQUEUE_DATA_DIR": str(tmp_path), "MEDQUEUE_MIN_FREE_MIB": str(1 << 30)},
+    )
+    assert answer.exit_code == 1
+    (study,) = summary(answer)["studies"]
+    assert (study["expected"], study["here"]) == (3, 0)
+    assert study["reason"].startswith("3 objects were refused")
+
+
 def test_nobody_listening_is_one_clear_line(a_door: OpenDoor, tmp_path: Path) -> None:
     for option in (["--pacs", "X@127.0.0.1:1"], ["--dicomweb", "http://127.0.0.1:1/dicom-web"]):
         answer = run(tmp_path, "1.2.3", *option)
