@@ -10,8 +10,11 @@ from sqlalchemy import update
 
 from builders import (
     ATTEMPTS,
+    NOW,
     a_due_report,
     a_due_series,
+    a_final,
+    after,
     claim,
     hand_on,
     only,
@@ -20,8 +23,11 @@ from builders import (
     submit,
     work_rows,
 )
+from medqueue.ledger import models
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.tables import work
+from medqueue.ledger.work import finish as finish_work
+from schemas.finding import Code, Finding, Presence
 from schemas.result import ResultKind, ResultStatus
 from schemas.work import Stage, WorkState
 from workers.models.package import bundled_packages, read_manifest
@@ -61,6 +67,51 @@ def test_a_text_is_read_by_the_bundled_rules(ledger: Ledger) -> None:
 
     finding = only(only(result_rows(ledger)).findings)
     assert (finding["label"], finding["presence"]) == ("pneumothorax", "absent")
+
+
+def test_a_promoted_network_reads_a_text_beside_the_rules(ledger: Ledger) -> None:
+    texts = [m for m in map(read_manifest, bundled_packages()) if m.kind is ResultKind.TEXT]
+    register(ledger, *texts)
+    with ledger.write() as connection:
+        models.release(connection, "chest-rnn", "0.1.0", actor="anna", now=NOW)
+    submit(ledger, "FINDINGS: There is a small pleural effusion.", language="en")
+
+    for row in work_rows(ledger):
+        registered.diagnose_report_text(row.id)
+
+    by_model = {row.model_name: row for row in result_rows(ledger)}
+    assert by_model.keys() == {"chest-rules-en", "chest-rnn"}
+    for row in by_model.values():
+        found = {f["label"]: f["presence"] for f in row.findings}
+        assert found["pleural effusion"] == "present"
+    probabilities = [f["probability"] for f in by_model["chest-rnn"].findings]
+    assert all(0 <= probability <= 1 for probability in probabilities)
+
+
+def test_a_cross_check_is_made_once_however_often_its_bell_rings(ledger: Ledger) -> None:
+    texts = [m for m in map(read_manifest, bundled_packages()) if m.kind is ResultKind.TEXT]
+    register(ledger, *texts)
+    hand_on(ledger, claim(ledger, a_due_series(ledger)))
+    held = claim(ledger, only(work_rows(ledger, stage=Stage.DIAGNOSE_IMAGE)).id, at=12)
+    pneumonia = Finding(
+        label="Pneumonia",
+        code=Code(system="http://snomed.info/sct", code="233604007", display="Pneumonia"),
+        probability=0.9,
+        threshold=0.5,
+        presence=Presence.PRESENT,
+    )
+    seen = a_final(held).model_copy(update={"findings": (pneumonia,)})
+    finish_work(ledger, held, outcome=seen, now=after(13))
+    submit(ledger, "No pneumonia.", language="en", study_instance_uid="1.2.3")
+    registered.diagnose_report_text(only(work_rows(ledger, stage=Stage.DIAGNOSE_REPORT)).id)
+    due = only(work_rows(ledger, stage=Stage.CROSS_CHECK)).id
+
+    for _ in range(3):
+        registered.cross_check_report(due)
+
+    assert only(work_rows(ledger, id=due)).state == WorkState.DONE
+    (verdict,) = only(result_rows(ledger, model_name="cross-check")).findings
+    assert verdict["label"] == "denied-in-text: pneumonia"
 
 
 @pytest.mark.parametrize(
