@@ -70,7 +70,9 @@ def pages_router(ledger: Ledger, clock: Clock) -> APIRouter:
         except NotFoundError as error:
             return render("missing.html", HTTPStatus.NOT_FOUND, detail=error.detail)
         newest = newest_of_each_model(found.results)
-        findings = [finding for result in newest for finding in result.findings]
+        # What a comparison calls present is a verdict, not a finding of the text.
+        read = [result for result in newest if not result.model.compared]
+        findings = [finding for result in read for finding in result.findings]
         return render(
             "report.html",
             report=found,

@@ -23,7 +23,7 @@ from medqueue.ledger import work
 from medqueue.ledger.engine import Ledger
 from schemas.finding import Evidence, Finding, Presence
 from schemas.report import Document
-from schemas.result import Outcome, ResultStatus
+from schemas.result import ComparedModel, Outcome, ResultKind, ResultStatus
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -88,6 +88,27 @@ def test_a_report_shows_its_evidence_and_escapes_everything_else(
     assert "&lt;script&gt;alert(1)&lt;/script&gt; <mark" in page
     for path in (f"/view/reports/{report}", "/"):
         assert SCRIPT not in client.get(path).text
+
+
+def test_a_verdict_of_a_comparison_marks_nothing_in_the_text(
+    sqlite_ledger: Ledger, client: Client
+) -> None:
+    register(sqlite_ledger, a_text_model())
+    report = submit(sqlite_ledger, "No effusion.")
+    (row,) = work_rows(sqlite_ledger)
+    denied = Finding(
+        label="denied-in-text: effusion",
+        presence=Presence.PRESENT,
+        evidence=(Evidence(start=3, end=11, text="effusion"),),
+    )
+    names = (ComparedModel(kind=ResultKind.IMAGE, name="chest", version="1.0.0"),)
+    model = a_text_model().reference().model_copy(update={"compared": names})
+    conclude(sqlite_ledger, row.id, model, denied)
+
+    page = client.get(f"/view/reports/{report}").text
+
+    assert "denied-in-text: effusion" in page
+    assert ">effusion</mark>" not in page
 
 
 def test_a_document_is_saved_and_never_shown(sqlite_ledger: Ledger, client: Client) -> None:
