@@ -14,6 +14,8 @@ from medqueue.errors import UndecodableError
 from schemas.manifest import ImagePreparation
 
 WHITE = 255.0
+_INDICES_AT_ONCE = 2**19
+"""Into the table; for a whole image they would take four times its memory."""
 _MOST_LEVELS = 2**16
 """Beyond it, as with the 32 bits of a dose, a table would be larger than the image."""
 
@@ -39,7 +41,11 @@ def display_values(
         return _displayed(stored, stored, header, preparation)
     levels = np.arange(first, last + 1)
     table = _displayed(levels, stored, header, preparation)
-    return np.asarray(table[np.subtract(stored, first, dtype=np.int64)])
+    shown = np.empty(stored.shape, dtype=np.uint8)
+    rows = 1 + _INDICES_AT_ONCE // stored.shape[1]
+    for at in range(0, len(stored), rows):
+        shown[at : at + rows] = table[np.subtract(stored[at : at + rows], first, dtype=np.intp)]
+    return shown
 
 
 def padding_of(stored: NDArray[np.integer], header: Dataset) -> NDArray[np.bool_]:

@@ -30,7 +30,8 @@ from workers.preprocess.series import prepare_series
 
 MEMORY_BYTES = 2 * 1024**3
 """What a decoder may take beside its code. The largest image that is decoded at all
-(`decoding.MAX_DECODED_BYTES`) needs some 1.5 GiB."""
+(`decoding.MAX_DECODED_BYTES`) needs 1.3 GiB as native pixel data; in JPEG 2000, for which OpenJPEG
+takes four bytes a pixel for itself, half that size does."""
 UNKNOWN_FAULT = "internal"
 """Code of a fault of ours, in an answer to the worker."""
 

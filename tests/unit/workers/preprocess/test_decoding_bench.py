@@ -28,6 +28,7 @@ def test_every_form_is_measured_against_another_decoder_where_there_is_one(
     monkeypatch.setattr(phantoms, "chest", small)
     monkeypatch.setattr(decoding_bench, "_SLICES", 3)
     monkeypatch.setattr(decoding_bench, "_TURNS", 1)
+    monkeypatch.setattr(decoding_bench, "_TIMES", 1)
 
     rows = decoding_bench.run()
 
