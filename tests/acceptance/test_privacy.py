@@ -67,7 +67,7 @@ def run(system: System, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
     for study in (whole, half, lateral):
         system.wait_for_results(study_instance_uid=study)
-    system.wait_for_results(report_id=REPORT)
+    system.wait_for_results(2, report_id=REPORT)  # its findings, and their comparison with `whole`
     work_ids = [
         work["id"]
         for study in (whole, half)
@@ -75,7 +75,7 @@ def run(system: System, tmp_path_factory: pytest.TempPathFactory) -> Run:
         for work in series["work"]
     ]
     work_ids += [work["id"] for work in system.get(f"/reports/{report}").json()["work"]]
-    assert len(work_ids) == 4
+    assert len(work_ids) == 5
     wait_until(
         lambda: all(
             any(id_ in str(task["args"]) for task in tasks_of(system).values()) for id_ in work_ids
