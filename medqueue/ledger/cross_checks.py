@@ -11,16 +11,31 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, select
+from sqlalchemy import Connection, Row, bindparam, exists, or_, select
 
 from medqueue.ledger import bell, linking, models, planning
 from medqueue.ledger.engine import insert_if_new
-from medqueue.ledger.tables import results, series, studies, work
+from medqueue.ledger.tables import reports, results, series, studies, work
 from schemas.manifest import Engine, Manifest
 from schemas.result import ResultKind, ResultStatus
 from schemas.work import Stage, WorkState
 
 _IMAGE_STAGES = (Stage.PREPARE_SERIES, Stage.DIAGNOSE_IMAGE)
+
+# Built once, and asked first: most results have no partner, and every one comes by here. Looser
+# than `linking`, which is asked next.
+_MAY_BELONG = exists().where(
+    or_(
+        reports.c.study_instance_uid == studies.c.study_instance_uid,
+        reports.c.accession_number == studies.c.accession_number,
+    )
+)
+_REPORT_HAS_STUDY = select(_MAY_BELONG.where(reports.c.id == bindparam("subject")).correlate(None))
+_SERIES_HAS_REPORT = select(
+    _MAY_BELONG.where(
+        studies.c.id == series.c.study_id, series.c.id == bindparam("subject")
+    ).correlate(None)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +65,10 @@ def plan_after(connection: Connection, done: Row[Any], *, now: datetime) -> None
     """
     if done.stage == Stage.CROSS_CHECK:
         return
+    of_images = done.stage in _IMAGE_STAGES
+    has_partner = _SERIES_HAS_REPORT if of_images else _REPORT_HAS_STUDY
+    if not connection.execute(has_partner, {"subject": done.subject_id}).scalar():
+        return
     checks = [
         manifest
         for manifest in models.released(connection, ResultKind.TEXT)
@@ -57,7 +76,7 @@ def plan_after(connection: Connection, done: Row[Any], *, now: datetime) -> None
     ]
     if not checks:
         return
-    for pair in _pairs_around(connection, Stage(done.stage), done.subject_id):
+    for pair in _pairs_around(connection, done.subject_id, of_images=of_images):
         for manifest in checks:
             row = planning.work_row(
                 Stage.CROSS_CHECK,
@@ -87,8 +106,8 @@ def pairs_of_report(connection: Connection, report_id: str) -> list[Pair]:
     ]
 
 
-def _pairs_around(connection: Connection, stage: Stage, subject_id: str) -> list[Pair]:
-    if stage not in _IMAGE_STAGES:
+def _pairs_around(connection: Connection, subject_id: str, *, of_images: bool) -> list[Pair]:
+    if not of_images:
         return pairs_of_report(connection, subject_id)
     study_id = connection.execute(
         select(series.c.study_id).where(series.c.id == subject_id)
