@@ -16,7 +16,9 @@ def test_a_text_alone_is_a_report() -> None:
         "accession_number": None,
         "study_instance_uid": None,
         "patient_id": None,
+        "patient_id_issuer": None,
         "report_id": None,
+        "status": None,
         "urgent": False,
     }
 
