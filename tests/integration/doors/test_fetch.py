@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from dimse_peer import OpenADoor, OpenDoor, a_file, an_object
 from medqueue.cli.fetch import fetch
 from medqueue.ledger import evidence
+from medqueue.results.studies import find_study
 from orthanc_server import Orthanc, running_orthanc, with_dicomweb
 from schemas.completeness import EvidenceKind
 
@@ -82,6 +83,7 @@ def test_what_is_here_already_is_not_sent_again(
     assert answer.exit_code == 0, answer.output
     came = {study["study_instance_uid"]: study["came"] for study in summary(answer)["studies"]}
     assert came == {"1.2.3": 3, "1.2.4": 0}
+    assert find_study(a_door.ledger, "1.2.4").duplicates == 0
     assert len(here(a_door)) == 5
 
 
