@@ -1,5 +1,7 @@
 """Cross-checks: planned when both partners are there, once for each pair of contents."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -210,6 +212,34 @@ def test_the_pair_is_found_again_by_its_digest(ledger: Ledger) -> None:
 
     assert pair.digest == only(checks(ledger)).input_digest
     assert [row.model_name for row in (*pair.images, pair.text)] == ["chest", "report"]
+
+
+def test_of_two_partners_that_end_at_the_same_moment_one_plans_the_check(ledger: Ledger) -> None:
+    """Each would miss the other if it looked before the other's result is there for all."""
+    both: list[tuple[Claim, Claim]] = []
+    for number in range(12):
+        study = f"1.2.{number + 1}"
+        receive(ledger, a_header(study, accession_number=None))
+        submit(ledger, study_instance_uid=study)
+    complete(ledger)
+    for row in work_rows(ledger, stage=Stage.PREPARE_SERIES):
+        hand_on(ledger, claim(ledger, row.id))
+    images = work_rows(ledger, stage=Stage.DIAGNOSE_IMAGE)
+    texts = work_rows(ledger, stage=Stage.DIAGNOSE_REPORT)
+    for image, text in zip(images, texts, strict=True):
+        both.append((claim(ledger, image.id, at=12), claim(ledger, text.id, at=12)))
+
+    def end(side: int, together: Barrier) -> None:
+        for pair in both:
+            together.wait(timeout=30)
+            finish(ledger, pair[side], at=13)
+
+    together = Barrier(2)
+    with ThreadPoolExecutor(2) as pool:
+        for ended in [pool.submit(end, side, together) for side in (0, 1)]:
+            ended.result(timeout=60)
+
+    assert len(checks(ledger)) == len(both)
 
 
 def compared(held: Claim, image_model: str) -> Outcome:
