@@ -126,6 +126,19 @@ def test_signed_samples_survive_a_codec_that_knows_none(tmp_path: Path) -> None:
     np.testing.assert_array_equal(frames[0], signed)
 
 
+@pytest.mark.parametrize("inside", [np.int16, np.uint16])
+@pytest.mark.parametrize("said", [np.int16, np.uint16])
+def test_the_header_is_right_where_jpeg_2000_has_another_sign(
+    tmp_path: Path, inside: type[np.integer], said: type[np.integer]
+) -> None:
+    picture = (PICTURE.astype(np.int32) - 900).astype(np.int16)
+    frame = imagecodecs.jpeg2k_encode(picture.view(inside), codecformat="j2k", level=0)
+
+    frames = decoded(compressed(tmp_path, picture.view(said), uid.JPEG2000Lossless, frame))
+
+    np.testing.assert_array_equal(frames[0], picture.view(said))
+
+
 @pytest.mark.parametrize("name", ["MR_small.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm"])
 @pytest.mark.parametrize("kept", [0.99, 0.7, 0.4])
 def test_a_file_that_is_cut_off_is_undecodable(tmp_path: Path, name: str, kept: float) -> None:

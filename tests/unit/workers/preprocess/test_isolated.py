@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,14 @@ import psutil
 import pytest
 from pydicom.data import get_testdata_file
 
-from dicom_files import a_jpeg_ls_file
+from dicom_files import a_jpeg_ls_file, an_image_data_set, saved
 from hostile_nursery import COMMAND, CRASH, HANG, KILL
-from medqueue.errors import DecoderLostError, UndecodableError, UnsupportedInputError
+from medqueue.errors import (
+    DecoderLostError,
+    NotAVolumeError,
+    UndecodableError,
+    UnsupportedInputError,
+)
 from schemas.manifest import ImagePreparation
 from waiting import wait_until
 from workers.preprocess.isolated import IsolatedPreparation, Nursery
@@ -21,6 +27,10 @@ from workers.preprocess.series import prepare_series
 
 PREPARATION = ImagePreparation(size=(28, 28), mean=0.5, std=0.25)
 GOOD = 200
+
+keeps_memory_limits = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux keeps a limit on the memory of a process"
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +69,30 @@ def test_what_is_prepared_apart_is_what_is_prepared_here(prepare: IsolatedPrepar
     np.testing.assert_array_equal(prepare(paths, PREPARATION), prepare_series(paths, PREPARATION))
 
 
+def test_the_slices_of_a_volume_are_prepared_together(
+    prepare: IsolatedPreparation, tmp_path: Path
+) -> None:
+    paths = [
+        saved(
+            tmp_path,
+            an_image_data_set(
+                np.full((8, 8), level, dtype=np.uint16),
+                ImagePositionPatient=[0, 0, level],
+                ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+                PixelSpacing=[1, 1],
+            ),
+        )
+        for level in (30, 10, 20)
+    ]
+    volume = ImagePreparation(size=(4, 4), mean=0, std=1, takes="volume", window=(20.5, 101))
+
+    prepared = prepare(paths, volume)
+
+    assert np.diff(prepared[:, 0, 0, 0]).min() > 0
+    with pytest.raises(NotAVolumeError, match="one slice"):
+        prepare(paths[:1], volume)
+
+
 def test_one_decoder_serves_one_file_after_another(
     nursery: Nursery, prepare: IsolatedPreparation, tmp_path: Path
 ) -> None:
@@ -82,6 +116,7 @@ def test_refusals_come_back_as_they_were_raised(
         prepare([Path(colour)], PREPARATION)
 
 
+@keeps_memory_limits
 def test_a_picture_beyond_the_memory_of_a_decoder_is_undecodable(
     prepare: IsolatedPreparation, tmp_path: Path
 ) -> None:
@@ -159,6 +194,7 @@ def test_no_decoder_outlives_the_process_that_used_it(nursery: Nursery, tmp_path
     wait_until(lambda: not decoder.is_running())
 
 
+@keeps_memory_limits
 def test_a_decoder_leaves_no_core_dump_and_has_its_limit(
     nursery: Nursery, prepare: IsolatedPreparation, tmp_path: Path
 ) -> None:
