@@ -12,9 +12,7 @@ from datetime import datetime, timedelta
 from medqueue.ledger.patience import Patience
 from schemas.completeness import ClosedBy, Evidence, EvidenceKind
 
-_KNOWING = frozenset(
-    {EvidenceKind.ARCHIVE_COUNT, EvidenceKind.AVAILABILITY, EvidenceKind.DECLARED}
-)
+_KNOWING = frozenset({EvidenceKind.ARCHIVE_COUNT, EvidenceKind.AVAILABILITY, EvidenceKind.DECLARED})
 """Sources whose number is believed when it is met. What objects announce is believed only once
 their association is released, while it has not changed, and if it is more than one: some senders
 announce how many there are so far, beginning with one."""

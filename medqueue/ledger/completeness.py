@@ -12,6 +12,7 @@ from medqueue.ledger.engine import Ledger
 from medqueue.ledger.patience import Patience
 from medqueue.ledger.tables import instances, series, studies
 from schemas.study import StudyState
+from schemas.work import Priority
 
 # Built once: to build them anew for each study takes as long as to run them.
 _IS_DUE = and_(
@@ -27,7 +28,14 @@ _FIND_DUE = (
     .order_by(studies.c.priority.desc(), studies.c.last_instance_at)
     .limit(100)
 )
-_TAKE_DUE = select(studies).where(studies.c.id == bindparam("study_id"), _IS_DUE).with_for_update()
+_TAKE_DUE = (
+    select(studies)
+    .where(studies.c.id.in_(bindparam("study_ids", expanding=True)), _IS_DUE)
+    .order_by(studies.c.priority.desc(), studies.c.last_instance_at)
+    # One that a door or another relay holds comes next time: whoever waited for one while
+    # holding others could be waited for.
+    .with_for_update(skip_locked=True)
+)
 _COUNT_DUE = select(func.count()).select_from(studies).where(_IS_DUE)
 _NEXT = select(
     func.min(studies.c.last_instance_at).filter(studies.c.due_at.is_(None)),
@@ -72,22 +80,23 @@ def complete_studies(
 ) -> list[str]:
     """Judge studies that are due still; complete those that are, and plan the work on them.
 
-    On SQLite in one transaction, so that the disk is asked once. On PostgreSQL, which syncs for
-    many at once by itself, in one each: there two relays could wait for each other's studies.
+    In one transaction, so that the disk is asked once.
 
     Returns:
         Those that are complete now; the others stay open.
     """
-    groups = [list(ids)] if ledger.is_sqlite else [[study_id] for study_id in ids]
-    completed = []
-    for group in groups:
-        with ledger.write() as connection:
-            completed += [
-                study_id
-                for study_id in group
-                if _complete(connection, study_id, patience, max_attempts, now)
-            ]
-    return completed
+    with ledger.write() as connection:
+        due = connection.execute(
+            _TAKE_DUE, {"study_ids": list(ids), **_moments(patience, now)}
+        ).all()
+        completed = [row for row in due if _is_closed(connection, row, patience, now)]
+        planning.plan_studies(
+            connection,
+            {row.id: Priority(row.priority) for row in completed},
+            max_attempts=max_attempts,
+            now=now,
+        )
+    return [row.id for row in completed]
 
 
 def look_again(ledger: Ledger) -> None:
@@ -121,22 +130,13 @@ def open_study(connection: Connection, row: Row[Any]) -> OpenStudy:
     )
 
 
-def _complete(
-    connection: Connection, study_id: str, patience: Patience, max_attempts: int, now: datetime
-) -> bool:
-    row = connection.execute(
-        _TAKE_DUE, {"study_id": study_id, **_moments(patience, now)}
-    ).one_or_none()
-    if row is None:
-        return False
+def _is_closed(connection: Connection, row: Row[Any], patience: Patience, now: datetime) -> bool:
+    """Close the study if it is complete, else note when to look again."""
     verdict = judge(open_study(connection, row), patience, now)
     if verdict.closed_by is None:
-        connection.execute(_WAIT, {"study_id": study_id, "look_at": verdict.look_at})
+        connection.execute(_WAIT, {"study_id": row.id, "look_at": verdict.look_at})
         return False
-    connection.execute(_CLOSE, {"study_id": study_id, "now": now, "by": verdict.closed_by})
-    planning.plan_study(
-        connection, study_id, priority=row.priority, max_attempts=max_attempts, now=now
-    )
+    connection.execute(_CLOSE, {"study_id": row.id, "now": now, "by": verdict.closed_by})
     return True
 
 

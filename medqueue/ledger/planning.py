@@ -16,12 +16,15 @@ from schemas.identifiers import new_id
 from schemas.manifest import Engine, Manifest
 from schemas.result import ModelReference, Outcome, ResultError, ResultKind, ResultStatus
 from schemas.study import Disposition
-from schemas.work import Stage, WorkState
+from schemas.work import Priority, Stage, WorkState
 
 ROUTER = "medqueue-router"
 """Stands as the model in a result that no model gave."""
 
 _INSERT_WORK = insert(work)
+_SERIES = (
+    select(series.c.id).where(series.c.study_id == bindparam("of_study")).order_by(series.c.id)
+)
 _KEPT = (
     select(instances, series.c.modality)
     .join(series, series.c.id == instances.c.series_id)
@@ -33,35 +36,46 @@ _KEPT = (
 )
 
 
-def plan_study(
-    connection: Connection, study_id: str, *, priority: int, max_attempts: int, now: datetime
+def plan_studies(
+    connection: Connection,
+    completed: Mapping[str, Priority],
+    *,
+    max_attempts: int,
+    now: datetime,
 ) -> None:
-    """Create the work on each series of a study, or its `skipped` result when no model takes it.
+    """Create the work on each series of studies, or its `skipped` result when no model takes it.
 
     Planning again changes nothing unless the content has changed: the digest of the instances
     is part of the key of work and results.
 
     Results come after all work: appending one takes the lock of the feed, for which a worker may
     wait that has just changed the very row of work that is planned here again.
+
+    Args:
+        connection: the transaction that closes the studies.
+        completed: their ids, and how urgent each is.
+        max_attempts: how often work on them may be tried.
+        now: the present time.
     """
-    released = models.released(connection, ResultKind.IMAGE)
-    found = connection.execute(
-        select(series.c.id).where(series.c.study_id == study_id).order_by(series.c.id)
-    )
+    released = models.released(connection, ResultKind.IMAGE) if completed else []
     skipped = []
-    for series_id in found.scalars().all():
-        kept = kept_instances(connection, series_id)
-        outcome = _plan_series(
-            connection,
-            series_id,
-            kept,
-            released,
-            priority=priority,
-            max_attempts=max_attempts,
-            now=now,
-        )
-        if outcome is not None:
-            skipped.append((series_id, digest_of(row.sha256 for row in kept), outcome))
+    for study_id, priority in completed.items():
+        found = connection.execute(_SERIES, {"of_study": study_id})
+        for series_id in found.scalars().all():
+            kept = kept_instances(connection, series_id)
+            outcome = _plan_series(
+                connection,
+                series_id,
+                kept,
+                released,
+                priority=priority,
+                max_attempts=max_attempts,
+                now=now,
+            )
+            if outcome is not None:
+                skipped.append((series_id, digest_of(row.sha256 for row in kept), outcome))
+    if completed:
+        bell.ring(connection)
     for series_id, digest, outcome in skipped:
         results.append(connection, ResultKind.IMAGE, series_id, digest, outcome, now=now)
 
@@ -110,7 +124,6 @@ def _plan_series(
                 now=now,
             )
             connection.execute(insert_if_new(connection, work), row)
-            bell.ring(connection)
             planned = True
         elif refusal is not None:
             reasons.append(_reason(manifest, refusal))

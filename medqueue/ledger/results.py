@@ -134,7 +134,6 @@ def _status(
         ).scalars()
         ours = [compared.name for compared in outcome.model.compared]
         has_earlier = any(
-            [compared["name"] for compared in other.get("compared", ())] == ours
-            for other in others
+            [compared["name"] for compared in other.get("compared", ())] == ours for other in others
         )
     return ResultStatus.AMENDED if has_earlier or identity.is_correction else ResultStatus.FINAL
