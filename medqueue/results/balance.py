@@ -120,6 +120,11 @@ class _SeriesJudge:
         self._newest: Mapping[tuple[str, str], Result] = {
             (result.model.name, result.model.version): result for result in results
         }
+        self._used = {
+            model: frozenset(result.sop_instance_uids)
+            for model, result in self._newest.items()
+            if result.error is None
+        }
         self._newest_of_all = results[-1] if results else None
         self._manifests: list[Manifest] = []
         found = connection.execute(
@@ -152,8 +157,7 @@ class _SeriesJudge:
             return Fate.EXCLUDED, refusal.code, f"{name}: {refusal.detail}"
         model = (manifest.name, manifest.version)
         result = self._newest.get(model)
-        uids = result.sop_instance_uids if result is not None and result.error is None else ()
-        if row.sop_instance_uid in uids:
+        if row.sop_instance_uid in self._used.get(model, ()):
             return Fate.PROCESSED, "", ""
         if result is None or self._is_open or model in self._busy:
             return Fate.WAITING, "", ""
