@@ -13,8 +13,10 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Table,
     and_,
     bindparam,
+    false,
     func,
     or_,
     select,
@@ -82,15 +84,7 @@ def priority_of_study(connection: Connection, header: InstanceHeader) -> Priorit
     """Return how urgent the order of a study is that is new; routine where there is none."""
     newest = connection.execute(
         select(orders.c.priority, orders.c.is_cancelled)
-        .where(
-            or_(
-                orders.c.study_instance_uid == header.study_instance_uid,
-                and_(
-                    orders.c.accession_number == header.accession_number,
-                    _same_patient(orders, header.patient_id, header.patient_id_issuer),
-                ),
-            )
-        )
+        .where(_belongs(orders, header))
         .order_by(orders.c.id.desc())
         .limit(1)
     ).first()
@@ -134,16 +128,7 @@ def _is_order_of(order: Row[Any], report: Mapping[str, Any]) -> bool:
 
 def _hasten(connection: Connection, order: OrderSubmission) -> None:
     found = connection.execute(
-        select(studies.c.id).where(
-            studies.c.priority < Priority.URGENT,
-            or_(
-                studies.c.study_instance_uid == order.study_instance_uid,
-                and_(
-                    studies.c.accession_number == order.accession_number,
-                    _same_patient(studies, order.patient_id, order.patient_id_issuer),
-                ),
-            ),
-        )
+        select(studies.c.id).where(studies.c.priority < Priority.URGENT, _belongs(studies, order))
     )
     for study_id in found.scalars().all():
         connection.execute(
@@ -152,11 +137,23 @@ def _hasten(connection: Connection, order: OrderSubmission) -> None:
         planning.raise_work(connection, study_id, priority=Priority.URGENT)
 
 
-def _same_patient(table: Any, patient_id: str | None, issuer: str | None) -> ColumnElement[bool]:
-    """Return the rule of `linking`: the same number, by the same issuer if both name one."""
-    same_issuer = (
-        func.coalesce(func.lower(table.c.patient_id_issuer) == issuer.lower(), true())
-        if issuer
-        else true()
-    )
-    return and_(table.c.patient_id == patient_id, same_issuer)
+def _belongs(table: Table, other: InstanceHeader | OrderSubmission) -> ColumnElement[bool]:
+    """Tell which rows are the partners of a study or an order.
+
+    By the rule of `linking`: what one of the two does not say joins nothing, but for the issuer.
+    """
+    rules: list[ColumnElement[bool]] = [false()]
+    if other.study_instance_uid is not None:
+        rules.append(table.c.study_instance_uid == other.study_instance_uid)
+    if other.accession_number is not None and other.patient_id is not None:
+        issuer = (other.patient_id_issuer or "").lower()
+        rules.append(
+            and_(
+                table.c.accession_number == other.accession_number,
+                table.c.patient_id == other.patient_id,
+                func.coalesce(func.lower(table.c.patient_id_issuer), issuer) == issuer
+                if issuer
+                else true(),
+            )
+        )
+    return or_(*rules)

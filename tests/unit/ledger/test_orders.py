@@ -79,6 +79,20 @@ def test_an_order_of_something_else_hastens_nothing(
     assert not find_study(ledger, "1.2.3").urgent
 
 
+@pytest.mark.parametrize("order_first", [True, False])
+@pytest.mark.parametrize("unsaid", ["accession_number", "patient_id"])
+def test_what_neither_of_two_says_joins_nothing(
+    ledger: Ledger, order_first: bool, unsaid: str
+) -> None:
+    said = {"accession_number": "A-1", "placer_number": "PL-1", "urgent": True, unsaid: None}
+    if order_first:
+        order(ledger, **said)
+    receive(ledger, a_header(**{unsaid: None}))
+    if not order_first:
+        order(ledger, **said)
+    assert not find_study(ledger, "1.2.3").urgent
+
+
 def test_the_newest_order_counts(ledger: Ledger) -> None:
     order(ledger, "k-1", accession_number="A-1", urgent=True)
     order(ledger, "k-2", accession_number="A-1", is_cancelled=True)
