@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from medqueue.doors.admission import Clock, utc_now
 from medqueue.doors.dimse.c_store import Answer
 from medqueue.doors.dimse.command import Request, Status
-from medqueue.doors.dimse.data_sets import UnreadableError, parse, take_bytes
+from medqueue.doors.dimse.data_sets import TooLongError, UnreadableError, read, take_bytes
 from medqueue.doors.dimse.fragments import FragmentReader
 from medqueue.doors.dimse.presentation import AcceptedContext
 from medqueue.ledger import evidence
@@ -19,8 +19,6 @@ from medqueue.ledger.engine import Ledger
 from schemas.completeness import Evidence, EvidenceKind
 from schemas.identifiers import is_uid
 
-_LONGEST = 16 * 1024 * 1024
-"""Bytes of a notification: some 100,000 instances."""
 _GONE = "UNAVAILABLE"
 """Instance Availability (0008,0056) of what the archive itself cannot give."""
 
@@ -48,16 +46,16 @@ class AvailabilityService:
         """
         received: bytes | None = b""
         if request.has_data_set:
-            received = take_bytes(self._reader, context.id, longest=_LONGEST)
-        if received is None:
-            return Status.RESOURCE_LIMITATION, "too many instances in one notification"
+            received = take_bytes(self._reader, context.id)
         try:
-            study, series = _read(parse(received, context.transfer_syntax))
+            study, series = read(received, context.transfer_syntax, _listed)
             said = self._said(series, self._clock())
             with self._ledger.write() as connection:
                 evidence.record(connection, [(study, one) for one in said])
-        except UnreadableError as error:
-            return Status.INVALID_ARGUMENT, str(error)
+        except TooLongError:
+            return Status.RESOURCE_LIMITATION, "too many instances in one notification"
+        except UnreadableError:
+            return Status.INVALID_ARGUMENT, "no UID, or no instance in a Referenced Series Sequence"
         except DBAPIError:
             return Status.RESOURCE_LIMITATION, "the ledger does not answer; send it again"
         return Status.SUCCESS, ""
@@ -74,20 +72,17 @@ class AvailabilityService:
         ]
 
 
-def _read(listed: Dataset) -> tuple[str, dict[str, int]]:
+def _listed(listed: Dataset) -> tuple[str, dict[str, int]]:
     """Return the study, and how many objects each of its series has (PS3.4 table R.3.2-1)."""
-    try:
-        study = str(listed.StudyInstanceUID)
-        series: dict[str, set[str]] = {}
-        for one in listed.ReferencedSeriesSequence:
-            instances = series.setdefault(str(one.SeriesInstanceUID), set())
-            instances.update(
-                str(item.ReferencedSOPInstanceUID)
-                for item in one.ReferencedSOPSequence
-                if item.get("InstanceAvailability") != _GONE
-            )
-    except Exception:  # noqa: BLE001 - hostile bytes make the parser raise any type
-        raise UnreadableError("no Study Instance UID, or no Referenced Series Sequence") from None
+    study = str(listed.StudyInstanceUID)
+    series: dict[str, set[str]] = {}
+    for one in listed.ReferencedSeriesSequence:
+        instances = series.setdefault(str(one.SeriesInstanceUID), set())
+        instances.update(
+            str(item.ReferencedSOPInstanceUID)
+            for item in one.ReferencedSOPSequence
+            if item.get("InstanceAvailability") != _GONE
+        )
     if not all(is_uid(uid) for uid in (study, *series)) or not any(series.values()):
-        raise UnreadableError("no UID, or no instance")
+        raise UnreadableError
     return study, {uid: len(instances) for uid, instances in series.items() if instances}

@@ -16,7 +16,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 from medqueue.doors.admission import Admission
 from medqueue.doors.dimse.c_store import Answer
 from medqueue.doors.dimse.command import Request, Status
-from medqueue.doors.dimse.data_sets import UnreadableError, parse, take_bytes
+from medqueue.doors.dimse.data_sets import TooLongError, UnreadableError, read, take_bytes
 from medqueue.doors.dimse.fragments import FragmentReader
 from medqueue.doors.dimse.presentation import AcceptedContext
 from medqueue.errors import OutOfResourcesError
@@ -35,9 +35,6 @@ _ALL_HELD, _FAILURES_EXIST = 1, 2
 
 _PROCESSING_FAILURE, _NO_SUCH_INSTANCE, _CLASS_CONFLICT = 0x0110, 0x0112, 0x0119
 """Failure Reason (0008,1197), PS3.3 section C.14.1.1."""
-
-_LONGEST = 8 * 1024 * 1024
-"""Bytes of a request: some 50,000 instances."""
 
 Reference = tuple[str, str]
 """Referenced SOP Class UID and Referenced SOP Instance UID."""
@@ -108,16 +105,16 @@ class CommitmentService:
         """
         received: bytes | None = b""
         if request.has_data_set:
-            received = take_bytes(self._reader, context.id, longest=_LONGEST)
+            received = take_bytes(self._reader, context.id)
         if request.sop_instance_uid != WELL_KNOWN_INSTANCE:
             return (Status.NO_SUCH_INSTANCE, "only the well-known instance is there"), None
         if request.action_type != _REQUEST_COMMITMENT:
             return (Status.NO_SUCH_ACTION, "only action 1 is there"), None
-        if received is None:
-            return (Status.RESOURCE_LIMITATION, "too many instances in one request"), None
         try:
-            transaction_uid, references = _read(received, context.transfer_syntax)
+            transaction_uid, references = read(received, context.transfer_syntax, _references)
             report = self._examine(transaction_uid, references)
+        except TooLongError:
+            return (Status.RESOURCE_LIMITATION, "too many instances in one request"), None
         except UnreadableError:
             return (Status.INVALID_ARGUMENT, "no UID, or no Referenced SOP Sequence"), None
         except OutOfResourcesError as error:
@@ -143,16 +140,13 @@ class CommitmentService:
         return report
 
 
-def _read(encoded: bytes, transfer_syntax_uid: str) -> tuple[str, list[Reference]]:
-    data_set = parse(encoded, transfer_syntax_uid)
-    try:
-        transaction_uid = str(data_set.TransactionUID)
-        references = [
-            (str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID))
-            for item in data_set.ReferencedSOPSequence
-        ]
-    except Exception:  # noqa: BLE001 - hostile bytes make the parser raise any type
-        raise UnreadableError from None
+def _references(data_set: Dataset) -> tuple[str, list[Reference]]:
+    """Return the transaction and what is asked for (PS3.4 table J.3-1)."""
+    transaction_uid = str(data_set.TransactionUID)
+    references = [
+        (str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID))
+        for item in data_set.ReferencedSOPSequence
+    ]
     uids = [transaction_uid, *(uid for reference in references for uid in reference)]
     if not references or not all(is_uid(uid) for uid in uids):
         raise UnreadableError

@@ -146,6 +146,17 @@ def test_what_is_not_held_is_named_with_the_reason(a_door: OpenDoor, sender: Sen
     assert failed == [(lost, 0x0110), ("1.2.99", 0x0112), (kept, 0x0119)]
 
 
+def test_a_request_made_to_fill_the_memory_is_refused(a_door: OpenDoor, sender: Sender) -> None:
+    """Of an empty item, 8 bytes, a parser would make 700; or there are too many to begin with."""
+    empty, long = a_request((CT, "1.2.99")), a_request((CT, "1.2.99"))
+    empty.ReferencedSOPSequence = [Dataset() for _ in range(25_000)]
+    long.EncapsulatedDocument = bytes(1024 * 1024)
+    association = sender.associate(a_door)
+    assert [ask(association, request) for request in (empty, long)] == [0x0213, 0x0213]
+    assert ask(association, a_request((CT, "1.2.99"))) == 0x0000
+    association.release()
+
+
 @pytest.mark.parametrize(
     ("request_", "what", "status"),
     [
