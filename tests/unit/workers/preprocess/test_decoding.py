@@ -8,12 +8,11 @@ import imagecodecs
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread, uid
+from pydicom import dcmread, uid
 from pydicom.data import get_testdata_file
-from pydicom.dataset import FileMetaDataset
-from pydicom.encaps import encapsulate
 from pydicom.pixels import pixel_array
 
+from dicom_files import an_image_data_set, saved
 from medqueue.errors import UndecodableError, UnsupportedInputError
 from workers.preprocess import decoding
 from workers.preprocess.decoding import decode_frames, read_data_set
@@ -31,31 +30,8 @@ def decoded(path: Path) -> NDArray[np.integer]:
     return decode_frames(read_data_set(path))
 
 
-def dataset(picture: NDArray[np.integer], syntax: str, pixel_data: bytes) -> Dataset:
-    data = Dataset()
-    data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = uid.UID(syntax)
-    data.SOPClassUID = uid.DigitalXRayImageStorageForPresentation
-    data.SOPInstanceUID = "1.2.3.4"
-    data.Rows, data.Columns = picture.shape
-    data.SamplesPerPixel = 1
-    data.PhotometricInterpretation = "MONOCHROME2"
-    data.BitsAllocated = data.BitsStored = picture.dtype.itemsize * 8
-    data.HighBit = data.BitsStored - 1
-    data.PixelRepresentation = int(picture.dtype.kind == "i")
-    data.PixelData = pixel_data
-    data["PixelData"].VR = "OW"
-    return data
-
-
-def save(folder: Path, data: Dataset) -> Path:
-    path = folder / "image.dcm"
-    data.save_as(path, enforce_file_format=True)
-    return path
-
-
 def compressed(folder: Path, picture: NDArray[np.integer], syntax: str, frame: bytes) -> Path:
-    return save(folder, dataset(picture, syntax, encapsulate([frame])))
+    return saved(folder, an_image_data_set(picture, syntax, [frame]))
 
 
 @pytest.mark.parametrize(
@@ -178,9 +154,9 @@ def test_the_sample_that_is_known_to_be_truncated_is_undecodable() -> None:
 def test_a_header_that_promises_too_many_pixels_is_refused_unread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = dataset(PICTURE, uid.ExplicitVRLittleEndian, PICTURE.tobytes())
+    data = an_image_data_set(PICTURE)
     data.Rows = data.Columns = 65535
-    path = save(tmp_path, data)
+    path = saved(tmp_path, data)
     monkeypatch.setattr(decoding, "pixel_array", lambda _: pytest.fail("it was decoded"))
 
     with pytest.raises(UndecodableError, match="nothing was decoded"):
@@ -207,8 +183,8 @@ def test_a_codestream_of_another_size_than_its_header_is_refused_undecoded(
 
 def test_a_deflated_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "MAX_INFLATED_BYTES", 1024**2)
-    data = dataset(PICTURE, uid.ExplicitVRLittleEndian, PICTURE.tobytes())
-    content = save(tmp_path, data).read_bytes()
+    data = an_image_data_set(PICTURE)
+    content = saved(tmp_path, data).read_bytes()
     group_length = struct.unpack("<I", content[140:144])[0]
     meta_end = 144 + group_length
     meta = content[:meta_end].replace(b"1.2.840.10008.1.2.1\x00", b"1.2.840.10008.1.2.1.99")
@@ -232,18 +208,18 @@ def test_what_is_no_image_is_undecodable(name: str) -> None:
 
 def test_a_missing_frame_is_noticed(tmp_path: Path) -> None:
     frame = imagecodecs.jpegls_encode(PICTURE)
-    data = dataset(PICTURE, uid.JPEGLSLossless, encapsulate([frame]))
+    data = an_image_data_set(PICTURE, uid.JPEGLSLossless, [frame])
     data.NumberOfFrames = 2
 
     with pytest.raises(UndecodableError):
-        decoded(save(tmp_path, data))
+        decoded(saved(tmp_path, data))
 
 
 def test_the_message_quotes_no_value_of_the_data_set(tmp_path: Path) -> None:
-    data = dataset(PICTURE, uid.ExplicitVRLittleEndian, PICTURE.tobytes())
-    content = save(tmp_path, data).read_bytes()
+    data = an_image_data_set(PICTURE)
+    content = saved(tmp_path, data).read_bytes()
     data.NumberOfFrames = 1234
-    content = save(tmp_path, data).read_bytes().replace(b"1234", b"Ross")
+    content = saved(tmp_path, data).read_bytes().replace(b"1234", b"Ross")
     path = tmp_path / "odd.dcm"
     path.write_bytes(content)
 

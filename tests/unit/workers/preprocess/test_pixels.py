@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset, uid
-from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence
 
+from dicom_files import an_image_data_set, saved
 from medqueue.errors import UndecodableError, UnsupportedInputError
 from schemas.manifest import ImagePreparation
 from workers.preprocess.pixels import fit, normalise, prepare_image
@@ -20,28 +20,12 @@ RAMP = np.arange(32 * 32, dtype=np.uint16).reshape(32, 32) * 4
 
 
 def image(picture: NDArray[np.integer], bits_stored: int) -> Dataset:
-    data = Dataset()
-    data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
-    data.SOPClassUID = uid.DigitalXRayImageStorageForPresentation
-    data.SOPInstanceUID = "1.2.3.4"
-    data.Rows, data.Columns = picture.shape
-    data.SamplesPerPixel = 1
-    data.PhotometricInterpretation = "MONOCHROME2"
-    data.BitsAllocated = picture.dtype.itemsize * 8
-    data.BitsStored = bits_stored
-    data.HighBit = bits_stored - 1
-    data.PixelRepresentation = int(picture.dtype.kind == "i")
-    data.PixelData = picture.tobytes()
-    data["PixelData"].VR = "OW"
-    return data
+    return an_image_data_set(picture, BitsStored=bits_stored)
 
 
 def grey(folder: Path, data: Dataset, preparation: ImagePreparation = PLAIN) -> NDArray[np.float64]:
     """Save, prepare, and return 8-bit grey values (rows, columns)."""
-    path = folder / "image.dcm"
-    data.save_as(path, enforce_file_format=True)
-    (prepared,) = prepare_image(path, preparation)
+    (prepared,) = prepare_image(saved(folder, data), preparation)
     assert prepared.dtype == np.float32
     assert prepared.shape == (1, *preparation.size)
     return prepared[0].astype(np.float64) * 255
@@ -227,8 +211,7 @@ def test_a_lut_shorter_than_it_says_is_undecodable(tmp_path: Path) -> None:
 def test_a_window_that_is_no_number_is_undecodable_without_its_words(tmp_path: Path) -> None:
     data = image(RAMP, 12)
     data.WindowCenter, data.WindowWidth = 1234, 100
-    path = tmp_path / "image.dcm"
-    data.save_as(path, enforce_file_format=True)
+    path = saved(tmp_path, data)
     path.write_bytes(path.read_bytes().replace(b"1234", b"Anna"))
 
     with pytest.raises(UndecodableError) as caught:
@@ -310,8 +293,7 @@ def test_every_frame_is_prepared_where_the_model_takes_frames(tmp_path: Path) ->
     data = image(picture, 8)
     data.NumberOfFrames = 2
     data.PixelData = picture.tobytes() + (255 - picture).tobytes()
-    path = tmp_path / "image.dcm"
-    data.save_as(path, enforce_file_format=True)
+    path = saved(tmp_path, data)
 
     prepared = prepare_image(path, PLAIN.model_copy(update={"takes": "frames"}))
 
@@ -334,8 +316,7 @@ def test_an_enhanced_object_has_its_own_window_for_each_frame(tmp_path: Path) ->
         group.FrameVOILUTSequence = Sequence([Dataset()])
         group.FrameVOILUTSequence[0].WindowCenter = center
         group.FrameVOILUTSequence[0].WindowWidth = 2000
-    path = tmp_path / "image.dcm"
-    data.save_as(path, enforce_file_format=True)
+    path = saved(tmp_path, data)
 
     prepared = prepare_image(path, PLAIN.model_copy(update={"takes": "frames"}))
 
