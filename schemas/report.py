@@ -65,8 +65,11 @@ class ReportSubmission(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """A document beside the text of a report, such as a PDF: kept as it came, and never opened."""
+class Enclosure:
+    """A document beside the text of a report, such as a PDF: kept as it came, and never opened.
+
+    Not the `schemas.document.Document`, which is the text cut into sections.
+    """
 
     content: bytes
 

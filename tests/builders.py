@@ -14,7 +14,7 @@ from medqueue.ledger.report_intake import ReceivedReport
 from medqueue.ledger.tables import results, studies
 from medqueue.ledger.tables import work as work_table
 from schemas.manifest import Accepts, Engine, ImagePreparation, Manifest
-from schemas.report import Document, ReportSubmission
+from schemas.report import Enclosure, ReportSubmission
 from schemas.result import Outcome, ResultError, ResultKind, ResultStatus
 from schemas.study import Disposition, InstanceHeader, StoredInstance
 from schemas.work import Claim, FollowUp, Priority, Stage
@@ -130,7 +130,7 @@ def submit(
     text: str = "No pneumothorax.",
     *,
     key: str | None = None,
-    documents: tuple[Document, ...] = (),
+    documents: tuple[Enclosure, ...] = (),
     at: float = 0,
     **fields: Any,
 ) -> str:

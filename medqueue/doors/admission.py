@@ -21,7 +21,7 @@ from medqueue.logs import get_logger
 from medqueue.storage.instances import IncomingInstance, InstanceStore
 from schemas.identifiers import is_uid
 from schemas.order import OrderSubmission
-from schemas.report import Document, ReportSubmission
+from schemas.report import Enclosure, ReportSubmission
 from schemas.study import Disposition, InstanceHeader, StoredInstance
 
 _logger = get_logger(__name__)
@@ -200,7 +200,7 @@ class Admission:
         *,
         source: str,
         idempotency_key: str | None = None,
-        documents: Sequence[Document] = (),
+        documents: Sequence[Enclosure] = (),
     ) -> str:
         """Make one report text, and the documents beside it, durable and return its id.
 

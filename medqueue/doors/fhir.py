@@ -23,7 +23,7 @@ from medqueue.errors import (
     UnsupportedMessageError,
 )
 from schemas.identifiers import is_uid
-from schemas.report import Document, ReportStatus, ReportSubmission
+from schemas.report import Enclosure, ReportStatus, ReportSubmission
 
 SOURCE = "fhir"
 MEDIA_TYPE = "application/fhir+json"
@@ -97,7 +97,7 @@ def fhir_door_router(admission: Admission) -> APIRouter:
     return router
 
 
-def to_submission(body: bytes) -> tuple[ReportSubmission, list[Document]]:
+def to_submission(body: bytes) -> tuple[ReportSubmission, list[Enclosure]]:
     """Return the report of a resource, and the documents beside its text.
 
     Raises:
@@ -157,9 +157,9 @@ def _text(report: DiagnosticReport) -> str:
     raise NoTextError(f"no conclusion, text.div or presentedForm{reason}")
 
 
-def _documents(report: DiagnosticReport) -> list[Document]:
+def _documents(report: DiagnosticReport) -> list[Enclosure]:
     forms = (form for form in report.presentedForm if form.data and not _is_text(form))
-    return [Document(_content(form)) for form in forms]
+    return [Enclosure(_content(form)) for form in forms]
 
 
 def _presented(form: Attachment) -> str:

@@ -12,7 +12,7 @@ from medqueue.errors import IdempotencyConflictError
 from medqueue.ledger import orders, planning
 from medqueue.ledger.tables import documents, reports
 from schemas.identifiers import new_id
-from schemas.report import Document, ReportSubmission, guess_language
+from schemas.report import Enclosure, ReportSubmission, guess_language
 from schemas.work import Priority
 
 _SHOWN = (
@@ -47,7 +47,7 @@ class ReceivedReport:
     """The kind of door."""
     idempotency_key: str | None = None
     """What is the same when the sender sends it again."""
-    documents: tuple[Document, ...] = ()
+    documents: tuple[Enclosure, ...] = ()
     """What came beside the text."""
 
     def digest(self) -> str:
@@ -178,7 +178,7 @@ def _row(one: ReceivedReport, digest: str, *, version: int, now: datetime) -> di
     }
 
 
-def _document_rows(id_: str, beside: Sequence[Document]) -> list[dict[str, Any]]:
+def _document_rows(id_: str, beside: Sequence[Enclosure]) -> list[dict[str, Any]]:
     return [
         {
             "report_id": id_,

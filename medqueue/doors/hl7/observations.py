@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from medqueue.doors.hl7.escapes import clean
 from medqueue.doors.hl7.message import Segment
-from schemas.report import Document
+from schemas.report import Enclosure
 
 _PLAIN = frozenset({"", "TX", "FT", "ST"})
 """Types whose value is the text. Some senders leave OBX-2 out."""
@@ -62,7 +62,7 @@ class Narrative:
     """The text of some observations, and what of them could not be taken."""
 
     def __init__(self, observations: Sequence[Segment]) -> None:
-        self.documents: list[Document] = []
+        self.documents: list[Enclosure] = []
         """What is there beside the text, such as a PDF, that nobody here reads."""
         ordered = _in_order(observations)
         sections = [_section(one) for one in ordered]
@@ -105,7 +105,7 @@ class Narrative:
                 return clean(content.decode())
             except UnicodeDecodeError:
                 pass
-        self.documents.append(Document(data.encode() if content is None else content))
+        self.documents.append(Enclosure(data.encode() if content is None else content))
         return ""
 
 

@@ -11,7 +11,7 @@ from medqueue.doors.hl7.groups import Group, groups
 from medqueue.doors.hl7.message import Message, Segment
 from medqueue.doors.hl7.observations import Narrative
 from medqueue.errors import NoTextError
-from schemas.report import Document, ReportStatus, ReportSubmission
+from schemas.report import Enclosure, ReportStatus, ReportSubmission
 
 _WITHDRAWN = frozenset({"X"})
 
@@ -22,7 +22,7 @@ class KeyedSubmission:
 
     submission: ReportSubmission
     key: str
-    documents: tuple[Document, ...] = ()
+    documents: tuple[Enclosure, ...] = ()
 
 
 def read_submissions(message: Message) -> list[KeyedSubmission]:

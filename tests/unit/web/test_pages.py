@@ -22,7 +22,7 @@ from http_client import Client, compose
 from medqueue.ledger import work
 from medqueue.ledger.engine import Ledger
 from schemas.finding import Evidence, Finding, Presence
-from schemas.report import Document
+from schemas.report import Enclosure
 from schemas.result import ComparedModel, Outcome, ResultKind, ResultStatus
 
 SCRIPT = "<script>alert(1)</script>"
@@ -113,7 +113,7 @@ def test_a_verdict_of_a_comparison_marks_nothing_in_the_text(
 
 def test_a_document_is_saved_and_never_shown(sqlite_ledger: Ledger, client: Client) -> None:
     hostile = b"<script>alert(1)</script>"
-    beside = (Document(b"%PDF-1.4 made up"), Document(hostile))
+    beside = (Enclosure(b"%PDF-1.4 made up"), Enclosure(hostile))
     report = submit(sqlite_ledger, report_id="R-1", documents=beside)
     page = client.get("/view/reports/R-1").text
     for number, (kind, content) in enumerate(
