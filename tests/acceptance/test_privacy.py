@@ -14,6 +14,7 @@ import redis
 from chest_images import a_uid, an_image
 from medqueue.broker.embedded import socket_path
 from medqueue.operate import ports
+from schemas.work import TASK_NAMES, Stage
 from waiting import wait_until
 from whole_system import System
 
@@ -175,6 +176,12 @@ def test_flower_shows_the_work_and_no_patient_data(run: Run) -> None:
     apis = ["/api/tasks", "/api/workers", f"/api/task/info/{task}", "/api/queues/length"]
     for path in [*pages, *apis, "/metrics"]:
         assert leaks(flower(run.system, path).content) == [], path
+
+
+def test_flower_shows_what_failed_as_failed_and_how_to_look_at_it(run: Run) -> None:
+    failed = [task for task in tasks_of(run.system).values() if task["state"] == "FAILURE"]
+    assert {str(task["name"]) for task in failed} == {TASK_NAMES[Stage.PREPARE_SERIES]}
+    assert all("undecodable; see: medqueue failures show" in str(t["exception"]) for t in failed)
 
 
 def test_the_metrics_count_and_name_nobody(run: Run) -> None:

@@ -7,6 +7,7 @@ holds the claim alone can write, and only once.
 import functools
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import NoReturn
 
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
@@ -35,6 +36,10 @@ Conclusion = Outcome | FollowUp | None
 """How work ends well: with a result, with its next stage, or with neither if it is superseded."""
 
 
+class WorkFailed(Exception):  # noqa: N818 - Flower shows the name
+    """Tells Celery, and so Flower, that work ended as failed; the ledger has it already."""
+
+
 def perform(
     process: WorkerProcess, work_id: str, do: Callable[[Claim, Manifest], Conclusion]
 ) -> Claim | None:
@@ -44,6 +49,9 @@ def perform(
 
     Returns:
         The claim if the work has ended for good and well, else None.
+
+    Raises:
+        WorkFailed: it has ended as failed, which is in the ledger.
     """
     try:
         claim = work.claim(
@@ -88,8 +96,7 @@ def _attempt(
     except UnsupportedInputError as error:
         _end_well(process, claim, _without_diagnosis(ResultStatus.SKIPPED, manifest, error))
     except WorkError as error:
-        failed = _without_diagnosis(ResultStatus.FAILED, manifest, error)
-        work.fail(process.ledger, claim, failed, now=_now())
+        _fail(process, claim, _without_diagnosis(ResultStatus.FAILED, manifest, error))
     except MedqueueError as error:
         _try_again(process, claim, manifest, error.code, error.detail)
     except (DBAPIError, MemoryError) as error:
@@ -136,7 +143,13 @@ def _try_again(
         model=manifest.reference(),
         error=ResultError(code=code, detail=f"{claim.attempt} attempts failed: {detail}"),
     )
+    _fail(process, claim, failed)
+
+
+def _fail(process: WorkerProcess, claim: Claim, failed: Outcome) -> NoReturn:
     work.fail(process.ledger, claim, failed, now=_now())
+    code = failed.error.code if failed.error else ResultStatus.FAILED
+    raise WorkFailed(f"{code}; see: medqueue failures show {claim.id}") from None
 
 
 def _without_diagnosis(status: ResultStatus, manifest: Manifest, error: WorkError) -> Outcome:

@@ -7,11 +7,11 @@ from schemas.result import Outcome
 from schemas.work import TASK_NAMES, Claim, FollowUp, Stage
 from workers.cross_check import cross_check
 from workers.diagnose_report import diagnose_report
-from workers.tasks.performing import perform
+from workers.tasks.performing import WorkFailed, perform
 from workers.tasks.process import worker_process
 
 
-@shared_task(name=TASK_NAMES[Stage.PREPARE_SERIES])
+@shared_task(name=TASK_NAMES[Stage.PREPARE_SERIES], throws=(WorkFailed,))
 def prepare_series(work_id: str) -> None:
     """Prepare the images of one series for one model."""
     process = worker_process()
@@ -22,7 +22,7 @@ def prepare_series(work_id: str) -> None:
     perform(process, work_id, do)
 
 
-@shared_task(name=TASK_NAMES[Stage.DIAGNOSE_IMAGE])
+@shared_task(name=TASK_NAMES[Stage.DIAGNOSE_IMAGE], throws=(WorkFailed,))
 def diagnose_image(work_id: str) -> None:
     """Let one model diagnose one prepared series."""
     process = worker_process()
@@ -35,7 +35,7 @@ def diagnose_image(work_id: str) -> None:
         process.series.forget(ended)
 
 
-@shared_task(name=TASK_NAMES[Stage.DIAGNOSE_REPORT])
+@shared_task(name=TASK_NAMES[Stage.DIAGNOSE_REPORT], throws=(WorkFailed,))
 def diagnose_report_text(work_id: str) -> None:
     """Let one model read one report text."""
     process = worker_process()
@@ -46,7 +46,7 @@ def diagnose_report_text(work_id: str) -> None:
     perform(process, work_id, do)
 
 
-@shared_task(name=TASK_NAMES[Stage.CROSS_CHECK])
+@shared_task(name=TASK_NAMES[Stage.CROSS_CHECK], throws=(WorkFailed,))
 def cross_check_report(work_id: str) -> None:
     """Compare what an image model and a rules model say of one study and its report."""
     process = worker_process()

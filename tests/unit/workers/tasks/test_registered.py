@@ -1,6 +1,7 @@
 """The tasks that Celery finds: each does its stage, with what this machine has."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from schemas.result import ResultKind, ResultStatus
 from schemas.work import Stage, WorkState
 from workers.models.package import bundled_packages, read_manifest
 from workers.tasks import process, registered
+from workers.tasks.performing import WorkFailed
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +56,8 @@ def deliver_until_it_fails(ledger: Ledger, task: Callable[[str], None], due: str
             connection.execute(
                 update(work).where(work.c.id == due).values(next_try_at=datetime.now(UTC))
             )
-        task(due)
+        with suppress(WorkFailed):
+            task(due)
 
 
 def test_a_text_is_read_by_the_bundled_rules(ledger: Ledger) -> None:
