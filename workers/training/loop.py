@@ -76,9 +76,10 @@ def class_weights(targets: Tensor, balance: float) -> tuple[Tensor, Tensor]:
     At balance 1 both count alike for each label, and their mean is one; at 0 all weights are one.
     A label that all or none of the cases have keeps its weights at one.
     """
-    present = targets.mean(dim=0)
+    present = targets.double().mean(dim=0)
     present = torch.where((present > 0) & (present < 1), present, 0.5)
-    return (0.5 / (1 - present)) ** balance, (0.5 / present) ** balance
+    absent_weight, present_weight = (0.5 / (1 - present)) ** balance, (0.5 / present) ** balance
+    return absent_weight.float(), present_weight.float()
 
 
 def smoothed_loss(

@@ -8,9 +8,13 @@ from click.testing import CliRunner
 
 from schemas.finding import Presence
 from workers.inference.reader import TextReader
+from workers.models.lexicon import parse_lexicon
 from workers.models.package import BUNDLED_FOLDER, load_package
+from workers.models.rules import RuleLabeler
 from workers.preprocess.text import split
 from workers.training.commands import evaluate
+from workers.training.measure import form_of
+from workers.training.records import read_records
 
 PACKAGE = load_package(BUNDLED_FOLDER / "chest-rnn")
 SENTENCES = Path(__file__).parents[3] / "data"
@@ -82,3 +86,27 @@ def test_on_real_reports_it_is_as_good_as_its_card_says() -> None:
 
     assert metrics["f1"] == pytest.approx(0.845, abs=0.01)
     assert metrics["auroc"] == pytest.approx(0.974, abs=0.005)
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not REPORTS.is_file(), reason="../shared/data/text is not here")
+def test_its_evidence_lies_on_the_words_that_the_rules_read(reader: TextReader) -> None:
+    rules = RuleLabeler(parse_lexicon(load_package(BUNDLED_FOLDER / "chest-rules-en").weights))
+    form = form_of(PACKAGE, TRAINING / "openi-rnn.toml")
+    overlaps = []
+    for record in read_records(REPORTS, form):
+        if record.split == "val":
+            document = split(record.text)
+            told = {f.label: f for f in rules.label(document) if f.presence is Presence.PRESENT}
+            overlaps += [
+                any(
+                    one.start < other.end and other.start < one.end
+                    for one in finding.evidence
+                    for other in told[finding.label].evidence
+                )
+                for finding in reader.label(document)
+                if finding.presence is Presence.PRESENT and finding.label in told
+            ]
+
+    assert len(overlaps) > 300
+    assert sum(overlaps) / len(overlaps) >= 0.95
