@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dimse_peer import QUICK, OpenADoor, OpenDoor
+from dimse_peer import OpenADoor, OpenDoor
 from medqueue.doors.admission import Admission
 from medqueue.doors.dimse.limits import Limits
 from medqueue.doors.dimse.listener import DimseDoor
@@ -21,7 +21,7 @@ from medqueue.storage.instances import InstanceStore
 def open_door(sqlite_ledger: Ledger, tmp_path: Path) -> Iterator[OpenADoor]:
     doors = []
 
-    def start(limits: Limits = QUICK, **settings: object) -> OpenDoor:
+    def start(limits: Limits | None = None, **settings: object) -> OpenDoor:
         store = InstanceStore(tmp_path / "instances", min_free_mib=0)
         admission = Admission(sqlite_ledger, store, max_attempts=3)
         chosen = Settings(data_dir=tmp_path, **settings)

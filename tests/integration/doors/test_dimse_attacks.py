@@ -29,6 +29,12 @@ A_ABORT = 0x07
 RELEASE_RQ = bytes.fromhex("0500 00000004 00000000")
 
 
+@pytest.fixture
+def a_door(open_door: OpenADoor) -> OpenDoor:
+    """One with deadlines that a test can wait for."""
+    return open_door(quick())
+
+
 def test_half_a_pdu_times_out_while_another_sender_is_served(a_door: OpenDoor) -> None:
     data_set = an_object()
     with RawPeer(a_door.port) as slow:

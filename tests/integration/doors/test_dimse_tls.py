@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dimse_peer import OpenADoor, OpenDoor, a_file, an_object
+from dimse_peer import OpenADoor, OpenDoor, a_file, an_object, quick
 from waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -25,6 +25,7 @@ def run(*command: object) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def tls_door(open_door: OpenADoor, pki: Path) -> OpenDoor:
     return open_door(
+        quick(),
         tls_certificate=pki / "door.pem",
         tls_key=pki / "door.key",
         tls_client_ca=pki / "authority.pem",
