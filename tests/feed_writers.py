@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event, insert
+from sqlalchemy import event, insert, text
 
 from medqueue.ledger import results
 from medqueue.ledger.engine import Ledger, open_ledger
@@ -68,7 +68,8 @@ def _start(url: str, folder: Path, number: int, transactions: int, *, dies: bool
 
 def _write(url: str, folder: Path, number: int, transactions: int, *, dies: bool) -> None:
     if "--naive" in sys.argv:
-        results._FEED_LOCK = number  # a key of its own: nobody waits for anybody
+        # A key of its own: nobody waits for anybody.
+        results._LOCK_FEED = text(f"SELECT pg_advisory_xact_lock({number})")
     ledger = _open(url)
     chance = random.Random(number)  # noqa: S311 - for pauses
     path = folder / f"{number}.txt"
