@@ -140,7 +140,7 @@ class Settings(BaseModel):
         default=2, description="Processes of the cpu worker."
     )
     gpu_threads: Annotated[int, Field(ge=1, le=256)] = Field(
-        default=8, description="Threads of the gpu worker."
+        default=4, description="Threads of the gpu worker."
     )
     stop_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
         default=10.0, description="How long a process may drain before it is killed."

@@ -20,12 +20,12 @@ from medqueue.settings import Settings
 
 _logger = get_logger(__name__)
 
-_BATCH = 20
+_BATCH = 8
 """Messages a round. More would make urgent work wait for the round to end: a message is 1 ms."""
 _LOST_BATCH = 500
 """Lost messages sent again a sweep, for each queue."""
-_STUDIES = 8
-"""Studies completed a round. More would do the same: 2 ms each."""
+_STUDIES = 4
+"""Studies completed a round. More would do the same: 1 to 2 ms each."""
 _LONGEST_WAIT_SECONDS = 0.5
 """The relay looks at least so often, should a ring be lost."""
 _SWEEP_SECONDS = 1.0

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 
 from builders import submit, work_rows
-from medqueue.broker.app import create_app
-from medqueue.broker.relay import Relay
 from medqueue.ledger.engine import Ledger
 from medqueue.operate import registration
 from medqueue.operate.roles import console_script
 from medqueue.operate.system import child_environment
 from medqueue.settings import Settings
+from relays import Stepped
 from schemas.work import Priority, WorkState
 from valkey_server import Broker
 from waiting import wait_until
@@ -53,7 +52,7 @@ def test_urgent_work_overtakes_all_routine_work_that_waits(
         submit(sqlite_ledger, f"No pneumothorax {number}.", language="en")
     for number in range(4):
         submit(sqlite_ledger, f"Pneumothorax {number}.", language="en", urgent=True, at=1)
-    Relay(sqlite_ledger, create_app(settings), settings).step()
+    Stepped(sqlite_ledger, own_broker).step(at=2)
     assert len(own_broker.ids()) == 18
 
     with worker(settings, tmp_path / "worker.log") as process:
