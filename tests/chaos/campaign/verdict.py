@@ -113,9 +113,9 @@ def _repeated(keys: Iterable[Any]) -> list[Any]:
 
 
 def _messages(logs: Path) -> Counter[str]:
-    """Count the messages of each piece of work in the relay's log."""
+    """Count the messages of each piece of work in the logs of those that send any."""
     counts: Counter[str] = Counter()
-    for log in logs.glob("relay.log*"):
+    for log in (*logs.glob("relay.log*"), *logs.glob("worker-cpu.log*")):
         for line in log.read_text(errors="replace").splitlines():
             if '"published"' in line:
                 try:
