@@ -94,4 +94,4 @@ def test_without_the_lock_a_poll_by_number_loses_results(
     lost = [len(there - set(seen)) for seen in polls]
     with capsys.disabled():
         sys.stdout.write(f"\nwithout the lock, of {len(there)} results the pollers lost {lost}\n")
-    assert min(lost) > 0
+    assert max(lost) > 0
