@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from medqueue.cli.ae_title import ae_title
 from medqueue.doors.admission import Admission
 from medqueue.ledger import schema
 from medqueue.ledger.engine import Ledger, open_ledger
@@ -22,10 +23,10 @@ from medqueue.operate.fetch import Fetcher, FetchSummary
 from medqueue.operate.pacs import Pacs
 from medqueue.settings import Settings, load_settings
 from medqueue.storage.instances import InstanceStore
+from schemas.application_entity import ApplicationEntity, parse_application_entity
 from schemas.identifiers import is_uid
 
 CALLING_AE = "MEDQUEUE_FETCH"
-_PACS = re.compile(r"(?P<ae>[^@\\]{1,16})@(?P<host>[^@]+):(?P<port>[0-9]{1,5})")
 _DATE = re.compile(r"\d{8}(-(\d{8})?)?|-\d{8}")
 
 
@@ -45,13 +46,13 @@ def _date(_context: click.Context, parameter: click.Parameter, date: str | None)
 
 def _pacs(
     _context: click.Context, parameter: click.Parameter, text: str | None
-) -> tuple[str, str, int] | None:
+) -> ApplicationEntity | None:
     if text is None:
         return None
-    match = _PACS.fullmatch(text)
-    if match is None or not 0 < int(match["port"]) < 65536:  # noqa: PLR2004 - ports
-        raise click.BadParameter("give AE@host:port", param=parameter)
-    return match["ae"], match["host"].strip("[]"), int(match["port"])
+    try:
+        return parse_application_entity(text)
+    except ValueError:
+        raise click.BadParameter("give AE@host:port", param=parameter) from None
 
 
 @click.command()
@@ -61,7 +62,13 @@ def _pacs(
 @click.option("--accession", metavar="NUMBER", help="Studies of this accession number.")
 @click.option("--date", callback=_date, metavar="DATES", help="YYYYMMDD or YYYYMMDD-YYYYMMDD.")
 @click.option("--modality", metavar="CODE", help="Only studies with a series of it, such as CT.")
-@click.option("--calling", default=CALLING_AE, show_default=True, help="Our AE title for C-FIND.")
+@click.option(
+    "--calling",
+    callback=ae_title,
+    default=CALLING_AE,
+    show_default=True,
+    help="Our AE title for C-FIND.",
+)
 @click.option(
     "--token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -71,7 +78,7 @@ def _pacs(
 def fetch(
     *,
     studies: tuple[str, ...],
-    pacs: tuple[str, str, int] | None,
+    pacs: ApplicationEntity | None,
     dicomweb: str | None,
     accession: str | None,
     date: str | None,
@@ -110,14 +117,19 @@ def _archive(
     settings: Settings,
     ledger: Ledger,
     *,
-    pacs: tuple[str, str, int] | None,
+    pacs: ApplicationEntity | None,
     dicomweb: str | None,
     calling: str,
     token_file: Path | None,
 ) -> Iterator[Archive]:
     if pacs is not None:
-        ae_title, host, port = pacs
-        yield Pacs(host, port, ae_title=ae_title, calling_ae=calling, destination=settings.ae_title)
+        yield Pacs(
+            pacs.host,
+            pacs.port,
+            ae_title=pacs.title,
+            calling_ae=calling,
+            destination=settings.ae_title,
+        )
         return
     store = InstanceStore(settings.instances_dir, min_free_mib=settings.min_free_mib)
     admission = Admission(

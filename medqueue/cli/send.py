@@ -8,24 +8,12 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from medqueue.cli.ae_title import ae_title
 from medqueue.operate.sender import CALLING_AE, SendSummary, send_files
 from medqueue.settings import load_settings
 
 _SHOWN_FAILURES = 50
 """So many are listed for a reader; `--json` lists all."""
-
-
-def _ae_title(_context: click.Context, parameter: click.Parameter, title: str | None) -> str | None:
-    """Check a title: 1 to 16 characters, no backslash or control character (PS3.5 section 6.2)."""
-    if title is None:
-        return None
-    title = title.strip()
-    # VR AE: at most 16 characters, none of them a backslash (PS3.5 section 6.2).
-    if 0 < len(title) <= 16 and title.isascii() and title.isprintable() and "\\" not in title:  # noqa: PLR2004
-        return title
-    raise click.BadParameter(
-        "an AE title has 1 to 16 printable ASCII characters, and no backslash", param=parameter
-    )
 
 
 @click.command()
@@ -38,9 +26,9 @@ def _ae_title(_context: click.Context, parameter: click.Parameter, title: str | 
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the receiver listens.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Its port. [default: our own door's]")
-@click.option("--called", callback=_ae_title, help="Its AE title. [default: our own door's]")
+@click.option("--called", callback=ae_title, help="Its AE title. [default: our own door's]")
 @click.option(
-    "--calling", callback=_ae_title, default=CALLING_AE, show_default=True, help="Our AE title."
+    "--calling", callback=ae_title, default=CALLING_AE, show_default=True, help="Our AE title."
 )
 @click.option("--urgent", is_flag=True, help="Send with priority HIGH: overtakes routine work.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")

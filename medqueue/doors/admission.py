@@ -234,7 +234,7 @@ class Admission:
             self._commits.run(self._record_refusals, (actor, error), in_bulk=True)
         except DBAPIError as failure:
             # Without its traceback: an SQL error quotes rows.
-            _logger.error("refusal-not-recorded", error=type(failure).__name__)  # noqa: TRY400
+            _logger.error("refusal-not-recorded", error=type(failure).__name__)  # noqa: TRY400 - see above
 
     def _record_instances(
         self, connection: Connection, kept: Sequence[_Kept]

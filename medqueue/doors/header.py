@@ -16,6 +16,7 @@ from pydicom.valuerep import TEXT_VR_DELIMS
 from medqueue.doors.elements import Walk
 from medqueue.doors.sources import InflatingSource, PlainSource
 from medqueue.errors import IdentityError, NotDicomError
+from schemas.application_entity import AE_TITLE_MAX_LENGTH
 from schemas.identifiers import UID_MAX_LENGTH, is_uid
 from schemas.study import Announced, InstanceHeader
 from schemas.work import Priority
@@ -148,7 +149,7 @@ def part10_header(
         (0x0012, b"UI", _padded(IMPLEMENTATION_CLASS_UID, b"\x00")),
         (0x0013, b"SH", _padded(IMPLEMENTATION_VERSION_NAME, b" ")),
     ]
-    if calling_ae.isascii() and len(calling_ae) <= 16:  # noqa: PLR2004 - VR AE, PS3.5 section 6.2
+    if calling_ae.isascii() and len(calling_ae) <= AE_TITLE_MAX_LENGTH:
         elements.append((0x0016, b"AE", _padded(calling_ae, b" ")))
     group = b"".join(_encode(element, vr, value) for element, vr, value in elements)
     length = _encode(0x0000, b"UL", struct.pack("<L", len(group)))

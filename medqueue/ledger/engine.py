@@ -46,12 +46,9 @@ class Ledger:
     def read(self) -> Iterator[Connection]:
         """Open a transaction that sees one state of the ledger and writes nothing."""
         with self.engine.connect() as connection:
-            if not self.is_sqlite:
-                # By default each statement on PostgreSQL would see a state of its own.
-                connection = connection.execution_options(  # noqa: PLW2901
-                    isolation_level="REPEATABLE READ"
-                )
-            yield connection
+            # By default each statement on PostgreSQL would see a state of its own.
+            options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+            yield connection.execution_options(**options)
 
     @contextmanager
     def statement(self) -> Iterator[Connection]:
@@ -78,9 +75,7 @@ class Ledger:
                 always waits: there the workers may outlive the server's machine.
         """
         with self.engine.connect() as connection:
-            connection = connection.execution_options(  # noqa: PLW2901
-                **{_WRITE: True, _LASTING: lasting}
-            )
+            connection.execution_options(**{_WRITE: True, _LASTING: lasting})
             try:
                 with connection.begin():
                     yield connection

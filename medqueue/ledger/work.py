@@ -195,7 +195,7 @@ def give_back(
     doublings = min(claim.attempt - 1, _MAX_DOUBLINGS)
     pause = min(_FIRST_RETRY_SECONDS * 2**doublings, _LONGEST_RETRY_SECONDS)
     # Jitter: what failed together must not come back together. Not a secret, so plain random.
-    pause *= random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
+    pause *= random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
     with ledger.write(lasting=False) as connection:
         _change(
             connection,

@@ -63,7 +63,7 @@ def reports() -> list[DemoReport]:
         ),
         DemoReport(
             "report, Chinese",
-            "双肺纹理增多，右下肺可见斑片状密度增高影，考虑肺炎。未见气胸。",  # noqa: RUF001
+            "双肺纹理增多，右下肺可见斑片状密度增高影，考虑肺炎。未见气胸。",  # noqa: RUF001 - Chinese punctuation
             "zh",
             "DEMO-T2",
             final,

@@ -51,7 +51,7 @@ def _require_locks(settings: Settings) -> None:
 def child_environment(settings: Settings) -> Mapping[str, str]:
     """Return the variables for our own processes: this process's, with exactly these settings."""
     # What is not ours, such as PATH, is handed on and not read.
-    inherited = os.environ  # noqa: TID251
+    inherited = os.environ  # noqa: TID251 - handed on, not read
     others = {name: value for name, value in inherited.items() if not name.startswith(PREFIX)}
     return others | settings.to_environment()
 

@@ -41,7 +41,7 @@ class Session:
 
         More images than the manifest's `max_batch` are run in several passes.
         """
-        if batch.ndim != 4 or batch.shape[1:] != (1, *self._preparation.size):  # noqa: PLR2004
+        if batch.ndim != 4 or batch.shape[1:] != (1, *self._preparation.size):  # noqa: PLR2004 - n, 1, rows, columns
             raise ModelError(
                 f"{self.manifest.name} takes (n, 1, {self._preparation.size[0]}, "
                 f"{self._preparation.size[1]}), not {batch.shape}"

@@ -12,7 +12,7 @@ Read = Callable[[Document], tuple[Finding, ...]]
 """What reads a document, such as `RuleLabeler.label`."""
 
 # Chinese punctuation is meant, not mistaken for ASCII.
-_CLAUSE = re.compile(r"[,;，；、]")  # noqa: RUF001
+_CLAUSE = re.compile(r"[,;，；、]")  # noqa: RUF001 - Chinese punctuation
 
 
 class SideReader:

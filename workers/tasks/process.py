@@ -103,7 +103,7 @@ def _warm_up(instance: WorkController, **_: object) -> None:
             _logger.info("model-loaded", model=manifest.name, version=manifest.version)
         except PackageError as error:
             # The others must serve; work for this one says the same in its failure.
-            _logger.error("model-not-loaded", detail=error.detail)  # noqa: TRY400
+            _logger.error("model-not-loaded", detail=error.detail)  # noqa: TRY400 - see above
 
 
 @worker_process_init.connect

@@ -110,14 +110,14 @@ _SIDED_SENTENCES = {
         {Side.LEFT: "左", Side.RIGHT: "右"},
         ("{}侧胸腔积液。", "{}侧见气胸。", "{}下肺不张。"),
         ("{}侧未见骨折。", "{}肺清晰。", "心影不大。"),
-        "检查所见：{} {}\n诊断意见：{} {}",  # noqa: RUF001
+        "检查所见：{} {}\n诊断意见：{} {}",  # noqa: RUF001 - Chinese punctuation
     ),
 }
 
 
 def _sides(language: str, labeler: RuleLabeler, mapping: Mapping) -> Iterator[_Case]:
     """Plant reports whose impression has the side of their findings, or the other one."""
-    chance = random.Random(_SEED)  # noqa: S311
+    chance = random.Random(_SEED)  # noqa: S311 - no secret
     words, stating, other, form = _SIDED_SENTENCES[language]
     reader = SideReader(mapping.sides[language], language)
     sides = (Side.LEFT, Side.RIGHT)

@@ -19,6 +19,7 @@ from medqueue.ledger.commitments import OwedReport
 from medqueue.ledger.engine import Ledger
 from medqueue.logs import get_logger
 from medqueue.settings import Settings
+from schemas.application_entity import ApplicationEntity, parse_application_entity
 
 _logger = get_logger(__name__)
 
@@ -37,9 +38,6 @@ _LOOK_SECONDS = 30.0
 _ANSWER_SECONDS = 15.0
 _FORM = "MEDQUEUE_COMMITMENT_PEERS: give AE@host:port,AE@host:port, such as CT1@10.0.1.7:104"
 
-Peer = tuple[str, int]
-"""Host and port."""
-
 
 class Reporter:
     """Calls the peers that the settings give an address for."""
@@ -53,9 +51,7 @@ class Reporter:
     ) -> None:
         """Raise ConfigurationError if the addresses are not in their form."""
         self._own_title = settings.ae_title
-        self._peers = dict(
-            _entry(entry) for entry in (settings.commitment_peers or "").split(",") if entry
-        )
+        self._peers = _read_peers(settings.commitment_peers or "")
         self._ledger = ledger
         self._clock = clock
         self._stopping = threading.Event()
@@ -129,7 +125,8 @@ class Reporter:
     def _try(self, ae_title: str, report: Report) -> bool:
         from pynetdicom import AE, build_role
 
-        host, port = self._peers[ae_title]
+        peer = self._peers[ae_title]
+        host, port = peer.host, peer.port
         try:
             require_listener(host, port, who="peer", cure="see MEDQUEUE_COMMITMENT_PEERS")
         except UnavailableError:
@@ -154,12 +151,12 @@ class Reporter:
         return "Status" in status and status.Status == 0
 
 
-def _entry(entry: str) -> tuple[str, Peer]:
-    title, at, address = entry.strip().rpartition("@")
-    host, colon, port = address.rpartition(":")
-    if not (title.strip() and at and host and colon and port.isdecimal()):
-        raise ConfigurationError(_FORM)
-    return title.strip(), (host.strip("[]"), int(port))
+def _read_peers(text: str) -> dict[str, ApplicationEntity]:
+    try:
+        peers = [parse_application_entity(entry) for entry in text.split(",") if entry]
+    except ValueError:
+        raise ConfigurationError(_FORM) from None
+    return {peer.title: peer for peer in peers}
 
 
 def _pause_after(owed: OwedReport) -> timedelta:

@@ -19,7 +19,7 @@ _CODECS: dict[str, str] = {
     # Senders that say Latin 1 send what Windows calls so: it has quotes and dashes where
     # ISO 8859-1 has control characters that no text holds.
     "8859/1": "cp1252",
-    **{f"8859/{part}": f"iso8859-{part}" for part in range(2, 17) if part != 12},  # noqa: PLR2004
+    **{f"8859/{part}": f"iso8859-{part}" for part in range(2, 17) if part != 12},  # noqa: PLR2004 - there is none
     "GB 18030-2000": "gb18030",
     "GB18030": "gb18030",
     "GB18030-2000": "gb18030",
