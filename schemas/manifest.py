@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from schemas.finding import Code
+from schemas.finding import Code, Finding, Presence
 from schemas.result import ModelReference, ResultKind
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -80,6 +80,16 @@ class Label(_Strict):
     threshold: float = Field(default=0.5, ge=0, le=1)
     sums_up: bool = False
     """Such as 'any finding': it speaks of the others and is left out of averages over labels."""
+
+    def judge(self, probability: float) -> Finding:
+        """Return the finding of a probability, present from the threshold on."""
+        return Finding(
+            code=self.code,
+            label=self.name,
+            probability=probability,
+            threshold=self.threshold,
+            presence=Presence.PRESENT if probability >= self.threshold else Presence.ABSENT,
+        )
 
 
 class Engine(StrEnum):

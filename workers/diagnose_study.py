@@ -13,8 +13,7 @@ from medqueue.ledger import planning
 from medqueue.ledger.engine import Ledger
 from medqueue.storage.artifacts import ArtifactStore
 from medqueue.storage.instances import InstanceStore
-from schemas.finding import Finding, Presence
-from schemas.manifest import ImagePreparation, Label, Manifest
+from schemas.manifest import ImagePreparation, Manifest
 from schemas.result import Outcome, ResultStatus
 from schemas.work import Claim, FollowUp, Stage
 
@@ -75,7 +74,7 @@ class SeriesDiagnosis:
             model=manifest.reference(),
             sop_instance_uids=tuple(row.sop_instance_uid for row in rows),
             findings=tuple(
-                _finding(label, float(probability))
+                label.judge(float(probability))
                 for label, probability in zip(manifest.labels, highest, strict=True)
             ),
         )
@@ -115,14 +114,3 @@ class SeriesDiagnosis:
                 "the store, then requeue"
             )
         return path
-
-
-def _finding(label: Label, probability: float) -> Finding:
-    present = probability >= label.threshold
-    return Finding(
-        code=label.code,
-        label=label.name,
-        probability=probability,
-        threshold=label.threshold,
-        presence=Presence.PRESENT if present else Presence.ABSENT,
-    )

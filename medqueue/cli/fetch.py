@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from medqueue.cli.ae_title import ae_title
+from medqueue.cli.transfer_bar import transfer_bar
 from medqueue.doors.admission import Admission
 from medqueue.ledger import schema
 from medqueue.ledger.engine import Ledger, open_ledger
@@ -144,23 +143,8 @@ def _archive(
 
 
 def _fetch(archive: Archive, ledger: Ledger, wanted: Wanted, *, silent: bool) -> FetchSummary:
-    progress = Progress(
-        TextColumn("fetching"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=silent,
-    )
-    with progress:
-        bar = progress.add_task("fetching", total=None)
-        fetcher = Fetcher(
-            archive,
-            ledger,
-            clock=lambda: datetime.now(UTC),
-            on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
-        )
+    with transfer_bar("fetching", silent=silent) as on_progress:
+        fetcher = Fetcher(archive, ledger, clock=lambda: datetime.now(UTC), on_progress=on_progress)
         return fetcher.fetch(wanted)
 
 

@@ -5,10 +5,9 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from medqueue.cli.ae_title import ae_title
+from medqueue.cli.transfer_bar import transfer_bar
 from medqueue.operate.sender import CALLING_AE, SendSummary, send_files
 from medqueue.settings import load_settings
 
@@ -49,17 +48,7 @@ def send(
     Example: medqueue send ~/studies/chest --port 11112 --called MEDQUEUE
     """
     settings = load_settings()
-    progress = Progress(
-        TextColumn("sending"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=as_json,
-    )
-    with progress:
-        bar = progress.add_task("sending", total=None)
+    with transfer_bar("sending", silent=as_json) as on_progress:
         summary = send_files(
             paths,
             host=host,
@@ -67,7 +56,7 @@ def send(
             called=called or settings.ae_title,
             calling=calling,
             urgent=urgent,
-            on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
+            on_progress=on_progress,
         )
     _print_json(summary) if as_json else _print(summary)
     sys.exit(1 if summary.failed else 0)

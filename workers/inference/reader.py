@@ -84,15 +84,10 @@ class TextReader:
 def _finding(
     label: Label, probability: float, document: Document, piece: Piece, attention: Tensor
 ) -> Finding:
-    present = probability >= label.threshold
-    return Finding(
-        code=label.code,
-        label=label.name,
-        probability=probability,
-        threshold=label.threshold,
-        presence=Presence.PRESENT if present else Presence.ABSENT,
-        evidence=_evidence(document, piece, attention) if present else (),
-    )
+    finding = label.judge(probability)
+    if finding.presence is Presence.ABSENT:
+        return finding
+    return finding.model_copy(update={"evidence": _evidence(document, piece, attention)})
 
 
 def _evidence(document: Document, piece: Piece, attention: Tensor) -> tuple[Evidence, ...]:

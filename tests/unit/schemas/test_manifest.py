@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from builders import a_text_model, an_image_model
 from schemas.finding import Finding, Presence
-from schemas.manifest import Accepts, ImagePreparation, Manifest
+from schemas.manifest import Accepts, ImagePreparation, Label, Manifest
 
 
 def test_a_manifest_survives_json() -> None:
@@ -64,3 +64,15 @@ def test_a_probability_is_between_nought_and_one(probability: float) -> None:
 
 def test_a_rule_gives_no_probability() -> None:
     assert Finding(label="x", presence=Presence.ABSENT).probability is None
+
+
+@pytest.mark.parametrize(
+    ("probability", "presence"), [(0.29, Presence.ABSENT), (0.3, Presence.PRESENT)]
+)
+def test_a_finding_is_present_from_its_threshold_on(probability: float, presence: Presence) -> None:
+    finding = Label(name="effusion", threshold=0.3).judge(probability)
+    assert (finding.presence, finding.probability, finding.threshold) == (
+        presence,
+        probability,
+        0.3,
+    )
