@@ -2,7 +2,6 @@
 
 import socket
 from datetime import datetime
-from types import TracebackType
 from typing import Self
 
 from medqueue.errors import UnavailableError
@@ -57,12 +56,7 @@ class MllpSender:
         """Return the connection."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the connection."""
         self._socket.close()
 

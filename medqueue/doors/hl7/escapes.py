@@ -1,7 +1,7 @@
 r"""Escape sequences of HL7 v2 (section 2.7): from `\T\` and `\.br\` to the text that is meant.
 
-Written here although the parser's library has a function for it: that one drops the rest of a
-field after a backslash that stands alone, as in `C:\temp`, and logs the field.
+Written here although python-hl7 has a function for it: that one drops the rest of a field after a
+backslash that stands alone, as in `C:\temp`, and logs the field (decision 0012).
 """
 
 import re

@@ -124,9 +124,12 @@ class Deframer:
     def _restart_at_new_header(self) -> None:
         """Forget a message that was broken off: VT and MSH begin one, wherever they stand."""
         while True:
-            again = self._buffer.find(_VT + _HEADER, max(0, self._searched - len(_HEADER)))
+            # No further than the next FS, or a text full of them is searched once for each.
             ending = self._buffer.find(_FS, self._searched)
-            if again < 0 or 0 <= ending < again:
+            until = len(self._buffer) if ending < 0 else ending
+            start = max(0, self._searched - len(_HEADER))
+            again = self._buffer.find(_VT + _HEADER, start, until)
+            if again < 0:
                 return
             del self._buffer[: again + 1]
             self._state = _State.INSIDE

@@ -19,8 +19,8 @@ class Limits:
     garbage: int = 64 * 1024
     """Bytes outside of any block, in a row, until the connection is closed: no HL7 is coming."""
     separators: int = 50_000
-    """In one message. The parser makes an object of each field, repetition and component: a
-    message of nothing but separators would cost a thousand times its size in memory."""
+    """In one message. Each field, and each component that is asked for, becomes a string of its
+    own: a message of nothing but separators would cost fifty times its size in memory."""
     message_seconds: float = 30.0
     """From the first to the last byte of a message, beside what the least rate allows."""
     least_rate: float = 4096.0

@@ -1,5 +1,6 @@
 """MLLP frames: the same messages come out, however the stream is cut and what lies between."""
 
+import time
 from dataclasses import replace
 from itertools import pairwise
 
@@ -75,3 +76,14 @@ def test_without_a_carriage_return_the_end_is_known_when_none_comes() -> None:
 def test_what_never_ends_is_given_up(stream: bytes) -> None:
     with pytest.raises(GarbageError):
         contents(stream, list(range(0, len(stream), 50)))
+
+
+@pytest.mark.parametrize("inner", [b"\x1c", b"\x1cx", b"\x0bMSH", b"\x0b", b"\x0bMS"])
+def test_framing_characters_without_end_cost_no_more_than_text(inner: bytes) -> None:
+    deframer = Deframer(Limits())
+    piece = inner * (64 * 1024 // len(inner))
+    began = time.process_time()
+    deframer.feed(b"\x0bMSH|")
+    for _ in range(16):
+        deframer.feed(piece)
+    assert time.process_time() - began < 3
