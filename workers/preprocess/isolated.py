@@ -25,6 +25,7 @@ from medqueue.errors import (
     NotAVolumeError,
     UndecodableError,
     UnsupportedInputError,
+    WorkError,
 )
 from schemas.manifest import ImagePreparation
 
@@ -170,13 +171,17 @@ class IsolatedPreparation:
         self._decoder = self._decoder or _Decoder(self._nursery)
         try:
             return self._decoder.ask(json.dumps(request).encode(), seconds)
-        except DecoderLostError:
-            self.close()
-            raise
+        except WorkError:
+            raise  # its answer
         except (EOFError, OSError):
             last = self._decoder.last_signal()
             self.close()
             raise _cause_of_death(last) from None
+        except BaseException:
+            # Its answer may still come, and would be taken for that to the next request: the
+            # pictures of one patient for those of another.
+            self.close()
+            raise
 
 
 def _cause_of_death(last: int | None) -> MedqueueError:

@@ -150,6 +150,52 @@ def test_a_decoder_that_is_killed_is_no_fault_of_the_file(
     assert prepare([an_image(tmp_path)], PREPARATION).shape == (1, 1, 28, 28)
 
 
+def test_a_wait_that_is_broken_off_leaves_no_answer_for_the_next(
+    prepare: IsolatedPreparation, tmp_path: Path
+) -> None:
+    class BrokenOffError(Exception):
+        """As Celery's time limit raises it, out of a signal handler."""
+
+    def break_off(*_: object) -> None:
+        raise BrokenOffError
+
+    before = signal.signal(signal.SIGUSR1, break_off)
+    try:
+        later = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
+        later.start()
+        with pytest.raises(BrokenOffError):
+            prepare([an_image(tmp_path, HANG)], PREPARATION)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert prepare([an_image(tmp_path)], PREPARATION).shape == (1, 1, 28, 28)
+
+
+def test_a_decoder_that_waits_for_work_has_no_deadline(
+    nursery: Nursery, prepare: IsolatedPreparation, tmp_path: Path
+) -> None:
+    prepare([an_image(tmp_path)], PREPARATION)
+    beside = IsolatedPreparation(nursery, seconds=0.5)
+    refused(beside, an_image(tmp_path, HANG))  # ends after the deadline of the first request
+    beside.close()
+
+    assert prepare([an_image(tmp_path)], PREPARATION).shape == (1, 1, 28, 28)
+
+
+def test_dead_decoders_leave_no_open_files_behind(
+    nursery: Nursery, prepare: IsolatedPreparation, tmp_path: Path
+) -> None:
+    crash = an_image(tmp_path, CRASH)
+    refused(prepare, crash)
+    ours, theirs = psutil.Process(), psutil.Process(nursery.pid)
+    before = ours.num_fds(), theirs.num_fds()
+
+    for _ in range(5):
+        refused(prepare, crash)
+
+    wait_until(lambda: (ours.num_fds(), theirs.num_fds()) == before)
+
+
 def test_a_hostile_file_costs_its_neighbour_nothing(
     nursery: Nursery, prepare: IsolatedPreparation, tmp_path: Path
 ) -> None:
