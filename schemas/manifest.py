@@ -1,10 +1,19 @@
 """The manifest of a model package: what it is, what it takes, and how it is prepared."""
 
+import re
+from collections.abc import Iterator
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from schemas.finding import Code, Finding, Presence
 from schemas.result import ModelReference, ResultKind
@@ -14,12 +23,31 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.]+)?$")]
 
 
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def _without_path(name: str) -> str:
+    if _FILE_NAME.fullmatch(name) is None:
+        raise ValueError("must be the name of a file inside the package, without a path")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_without_path)]
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class Accepts(_Strict):
     """Which inputs the model was made for; anything else is skipped with the reason."""
+class NamedFile(_Strict):
+    """A file of the package. A table of the manifest that needs one has this as base or field."""
+
+    file: FileName
+    """File name inside the package folder, without a path."""
+    sha256: Sha256
+    """Of that file."""
+
+
 
     modalities: tuple[str, ...] = ()
     sop_classes: tuple[str, ...] = ()
@@ -61,13 +89,12 @@ class ImagePreparation(_Strict):
         return self
 
 
-class Tokenization(_Strict):
-    """Text to token numbers. Part of the model: other numbers are other words to it."""
+class Tokenization(NamedFile):
+    """Text to token numbers. Part of the model: other numbers are other words to it.
 
-    file: str
-    """File name of the vocabulary inside the package folder, without a path."""
-    sha256: Sha256
-    """Of that file."""
+    The file is the vocabulary.
+    """
+
     max_tokens: int = Field(gt=0, le=10_000)
     """What the network reads at once; a longer text is read in pieces of whole sentences."""
 
@@ -118,7 +145,7 @@ class Manifest(_Strict):
     architecture: str
     """Name in the registry of architectures, or of the rule labeler."""
     parameters: dict[str, int | float | str | bool] = {}
-    weights: str
+    weights: FileName
     """File name inside the package folder, without a path."""
     sha256: Sha256
     """Of the weights file."""
@@ -156,3 +183,14 @@ class RegisteredModel(_Strict):
     registered_at: datetime
     released_at: datetime | None
     """When it was last made the one that new inputs go to; None if never."""
+def _named_in(table: BaseModel) -> Iterator[NamedFile]:
+    """Yield the named files of a table and of the tables in it."""
+    for field in type(table).model_fields:
+        value = getattr(table, field)
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, NamedFile):
+                yield one
+            if isinstance(one, BaseModel):
+                yield from _named_in(one)
+
+

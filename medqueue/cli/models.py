@@ -19,6 +19,7 @@ from medqueue.ledger.engine import Ledger, open_ledger
 from medqueue.operate import registration
 from medqueue.results.agreement import agreement_with_reports
 from medqueue.settings import Settings, load_settings
+from medqueue.storage import packages
 from schemas.manifest import RegisteredModel
 
 _MONITORED = timedelta(days=366)
@@ -105,7 +106,7 @@ def verify(*, as_json: bool) -> None:
     checks = []
     for folder in [*registration.installed_packages(), *registration.added_packages(settings)]:
         try:
-            manifest = registration.verify(folder)
+            manifest = packages.verify(folder)
             checks.append({"package": str(folder), "model": manifest.name, "error": None})
         except PackageError as error:
             checks.append({"package": str(folder), "model": None, "error": error.detail})

@@ -18,6 +18,7 @@ from medqueue.ledger.engine import open_ledger
 from medqueue.operate import data_folder, ports, registration, valkey
 from medqueue.operate.redis_client import connect
 from medqueue.settings import Settings
+from medqueue.storage.packages import verify
 
 _MIB = 1024 * 1024
 _SCARCE = 4
@@ -208,7 +209,7 @@ def models(_: Settings) -> Iterator[Finding]:
     for package in registration.installed_packages():
         seen = True
         try:
-            manifest = registration.verify(package)
+            manifest = verify(package)
         except PackageError as error:
             yield Finding("models", Verdict.FAIL, *_what_and_cure(error, "; "))
         else:

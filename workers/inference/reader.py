@@ -34,10 +34,10 @@ class TextReader:
 
     def __init__(self, package: Package) -> None:
         self.manifest = package.manifest
-        if self.manifest.tokenization is None or package.tokenizer is None:
+        if self.manifest.tokenization is None:
             raise PackageError(f"{self.manifest.name}: a text model needs [tokenization]")
         self._max_tokens = self.manifest.tokenization.max_tokens
-        self._tokenizer = parse_tokenizer(package.tokenizer)
+        self._tokenizer = parse_tokenizer(package.read(self.manifest.tokenization))
         network = build_network(package)
         if not hasattr(network, "attend"):
             raise PackageError(f"{self.manifest.name}: its architecture is not one for texts")

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from medqueue.errors import PackageError
+from medqueue.storage.packages import read_manifest
 from schemas.manifest import Manifest
-from workers.models.package import Package, bundled_packages, load_package, read_manifest
+from workers.models.package import Package, bundled_packages, load_package
 
 
 def take_package(manifest: Manifest, added: Path) -> Package:
@@ -22,9 +23,9 @@ def take_package(manifest: Manifest, added: Path) -> Package:
     for folder in folders:
         found = read_manifest(folder)
         if (found.name, found.version) == (manifest.name, manifest.version):
-            if (found.sha256, found.tokenization) != (manifest.sha256, manifest.tokenization):
+            if found.named_files() != manifest.named_files():
                 raise PackageError(
-                    f"{manifest.name} {manifest.version} on this machine has other weights than "
+                    f"{manifest.name} {manifest.version} on this machine has other files than "
                     "the ledger knows; install the package that was registered"
                 )
             return load_package(folder)

@@ -18,10 +18,11 @@ from medqueue.broker.routing import Role, queues_of
 from medqueue.logs import configure_logs
 from medqueue.settings import Settings, load_settings
 from medqueue.storage.artifacts import ArtifactStore
+from medqueue.storage.packages import read_manifest
 from schemas.manifest import ImagePreparation, Manifest
 from schemas.result import ResultKind
 from workers.diagnose_study import Predict
-from workers.models.package import bundled_packages, read_manifest
+from workers.models.package import bundled_packages
 from workers.models.shelf import take_package
 from workers.preprocess.pixels import prepare_image
 

@@ -69,7 +69,7 @@ def _measure_images(package: Package, data: Path, positive_class: int) -> Measur
 
 def _measure_texts(package: Package, data: Path, form: RecordForm) -> Measured:
     manifest = package.manifest
-    if manifest.tokenization is None or package.tokenizer is None:
+    if manifest.tokenization is None:
         raise ConfigurationError(f"{manifest.name}: is no text model")
     found = records.read_records(data, form)
     split, chosen = _last_seen(found)
@@ -78,7 +78,7 @@ def _measure_texts(package: Package, data: Path, form: RecordForm) -> Measured:
     logits = logits_of_texts(
         build_network(package),
         texts.documents,
-        parse_tokenizer(package.tokenizer),
+        parse_tokenizer(package.read(manifest.tokenization)),
         max_tokens=manifest.tokenization.max_tokens,
         labels=len(names),
     )

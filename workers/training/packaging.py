@@ -8,9 +8,9 @@ from typing import Any
 
 from safetensors.torch import save as save_safetensors
 
+from medqueue.storage.packages import MANIFEST_NAME
 from schemas.manifest import Engine, Manifest, Tokenization
 from schemas.result import ResultKind
-from workers.models.package import MANIFEST_NAME
 from workers.models.tokenizer import write_tokenizer
 from workers.training.config import ImagePackage, PackageConfig
 from workers.training.recipes import Trained

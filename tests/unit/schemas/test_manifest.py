@@ -42,12 +42,24 @@ def test_a_result_says_which_model_gave_it_and_what_it_may_be_used_for() -> None
         {"engine": "pickle"},
         {"labels": ({"name": "x", "threshold": 1.5},)},
         {"treshold": 0.5},
+        {"weights": "../weights.safetensors"},
+        {"tokenization": {"file": "a/b", "sha256": "0" * 64, "max_tokens": 1}},
+        {"tokenization": {"file": "weights.safetensors", "sha256": "1" * 64, "max_tokens": 1}},
     ],
     ids=repr,
 )
 def test_a_manifest_with_a_fault_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         an_image_model(**changes)
+
+
+def test_the_files_of_a_package_are_those_that_any_of_its_tables_names() -> None:
+    vocabulary = {"file": "words.json", "sha256": "1" * 64, "max_tokens": 1}
+    manifest = a_text_model(tokenization=vocabulary)
+    assert manifest.named_files() == {
+        manifest.weights: manifest.sha256,
+        "words.json": "1" * 64,
+    }
 
 
 @pytest.mark.parametrize("model", [Accepts, ImagePreparation])

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def a_package(folder: Path, *, max_tokens: int = 50) -> Package:
+def a_package(folder: Path, *, max_tokens: int = 50, words: Sequence[str] = WORDS) -> Package:
     """A network made by hand: each label attends to its own word, and is present where it is."""
     network = BiGru(2, vocabulary=len(WORDS), embedding=2, width=2)
     state = {name: torch.zeros_like(value) for name, value in network.state_dict().items()}
@@ -39,7 +40,7 @@ def a_package(folder: Path, *, max_tokens: int = 50) -> Package:
     state["head.outputs.bias"] = torch.full((2,), -5.0)
     folder.mkdir()
     save_file(state, folder / "weights.safetensors")
-    tokens = json.dumps({"form": "words-and-han-1", "tokens": WORDS})
+    tokens = json.dumps({"form": "words-and-han-1", "tokens": list(words)})
     (folder / "tokenizer.json").write_text(tokens, encoding="utf-8")
     manifest = {
         "name": "by-hand",
@@ -119,9 +120,7 @@ def test_numbers_that_are_no_numbers_are_an_error_of_the_model(tmp_path: Path) -
 
 
 def test_a_vocabulary_longer_than_the_network_s_is_an_error_of_the_model(tmp_path: Path) -> None:
-    package = a_package(tmp_path / "p")
-    tokens = json.dumps({"form": "words-and-han-1", "tokens": [*WORDS, "mass"]}).encode()
-    reader = TextReader(Package(package.folder, package.manifest, package.weights, tokens))
+    reader = TextReader(a_package(tmp_path / "p", words=[*WORDS, "mass"]))
 
     with pytest.raises(ModelError, match="IndexError"):
         reader.label(split("Mass."))

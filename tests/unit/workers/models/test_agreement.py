@@ -3,9 +3,10 @@
 import pytest
 
 from medqueue.errors import PackageError
+from medqueue.storage.packages import read_manifest
 from schemas.finding import Code, Finding, Presence
 from workers.models.agreement import Side, Verdict, compare, parse_mapping
-from workers.models.package import BUNDLED_FOLDER, read_manifest
+from workers.models.package import BUNDLED_FOLDER
 
 MAPPING = parse_mapping(b"""
 sides: {en: {left: [left], right: [right], both: [bilateral]}}

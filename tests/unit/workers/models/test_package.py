@@ -10,14 +10,13 @@ import torch
 from safetensors.torch import load, save
 
 from medqueue.errors import PackageError
+from medqueue.storage import packages
 from schemas.manifest import Engine
-from workers.models import package as package_module
 from workers.models.network import build_network
 from workers.models.package import (
     Package,
     bundled_packages,
     load_package,
-    read_manifest,
 )
 
 
@@ -91,7 +90,7 @@ def test_weights_that_are_a_link_are_refused(tmp_path: Path) -> None:
 
 
 def test_sizes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(package_module, "MAX_WEIGHTS_BYTES", 1000)
+    monkeypatch.setattr(packages, "MAX_WEIGHTS_BYTES", 1000)
 
     with pytest.raises(PackageError, match="limit"):
         load_package(copied(tmp_path))
@@ -148,7 +147,7 @@ def test_a_manifest_that_breaks_its_schema_is_refused(tmp_path: Path, old: str, 
     rewrite(folder, old, new)
 
     with pytest.raises(PackageError, match=r"favourite|temperature"):
-        read_manifest(folder)
+        packages.read_manifest(folder)
 
 
 def test_a_folder_without_a_manifest_is_no_package(tmp_path: Path) -> None:

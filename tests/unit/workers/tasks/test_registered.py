@@ -28,10 +28,11 @@ from medqueue.ledger import models
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.tables import work
 from medqueue.ledger.work import finish as finish_work
+from medqueue.storage.packages import read_manifest
 from schemas.finding import Code, Finding, Presence
 from schemas.result import ResultKind, ResultStatus
 from schemas.work import Stage, WorkState
-from workers.models.package import bundled_packages, read_manifest
+from workers.models.package import bundled_packages
 from workers.tasks import process, registered
 from workers.tasks.performing import WorkFailed
 

@@ -151,7 +151,7 @@ def test_generated_texts_need_no_file(tmp_path: Path) -> None:
         encoding="utf-8",
     )
 
-    assert load_package(trained(tmp_path / "out", config)).tokenizer is not None
+    assert load_package(trained(tmp_path / "out", config)).manifest.tokenization is not None
 
 
 @pytest.mark.parametrize(
@@ -181,5 +181,8 @@ def test_a_vocabulary_with_another_digest_is_refused(tmp_path: Path) -> None:
     tokenizer = folder / "tokenizer.json"
     tokenizer.write_bytes(tokenizer.read_bytes().replace(b"edema", b"EDEMA"))
 
+    package = load_package(folder)
+    assert package.manifest.tokenization is not None
+
     with pytest.raises(PackageError, match="SHA-256"):
-        load_package(folder)
+        package.read(package.manifest.tokenization)
