@@ -12,6 +12,8 @@ from torch import nn
 
 from medqueue.errors import PackageError
 from workers.models.cnn import ResidualCnn
+from workers.models.compound import Ensemble, ImageTableFusion
+from workers.models.monai_networks import VisionTransformer, build_densenet, build_resnet
 from workers.models.rnn import BiGru
 from workers.models.transformer import TextTransformer
 
@@ -24,18 +26,38 @@ Parameters = Mapping[str, int | float | str | bool]
 class Builder(Protocol):
     """Makes an untrained network that maps a batch to logits (n, labels).
 
-    A batch is (n, 1, rows, columns) float32 for images and token numbers (n, length) int64 for
-    texts; a network for texts is an `attention.TextNetwork`.
+    A batch is (n, 1, rows, columns) or (n, 1, slices, rows, columns) float32 for images and token
+    numbers (n, length) int64 for texts; a network for texts is an `attention.TextNetwork`.
     """
 
     def __call__(self, labels: int, **parameters: float | str | bool) -> nn.Module:
         """Build it for so many labels."""
 
 
+def _build_ensemble(
+    labels: int, *, member: str, members: int, **parameters: float | str | bool
+) -> nn.Module:
+    """Build `members` networks of the architecture `member`, each with the other parameters."""
+    return Ensemble([build(member, labels, parameters) for _ in range(members)])
+
+
+def _build_fusion(
+    labels: int, *, image: str, columns: int, features: int = 32, **parameters: float | str | bool
+) -> nn.Module:
+    """Build a network of the architecture `image` beside a table of so many columns."""
+    network = build(image, features, parameters)
+    return ImageTableFusion(network, features=features, columns=columns, labels=labels)
+
+
 BUILDERS: Mapping[str, Builder] = {
     "residual-cnn": ResidualCnn,  # type: ignore[dict-item]
+    "resnet": build_resnet,  # type: ignore[dict-item]
+    "densenet": build_densenet,  # type: ignore[dict-item]
+    "vision-transformer": VisionTransformer,  # type: ignore[dict-item]
     "bi-gru": BiGru,  # type: ignore[dict-item]
     "text-transformer": TextTransformer,  # type: ignore[dict-item]
+    "ensemble": _build_ensemble,  # type: ignore[dict-item]
+    "image-table": _build_fusion,  # type: ignore[dict-item]
 }
 
 

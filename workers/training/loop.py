@@ -85,10 +85,15 @@ def class_weights(targets: Tensor, balance: float) -> tuple[Tensor, Tensor]:
 def smoothed_loss(
     logits: Tensor, targets: Tensor, weights: tuple[Tensor, Tensor], how: Optimisation
 ) -> Tensor:
-    """Binary cross-entropy against targets drawn towards one half (Szegedy et al. 2016)."""
+    """Binary cross-entropy against targets drawn towards one half (Szegedy et al. 2016).
+
+    Logits are (n, labels), or (members, n, labels) of an ensemble in training.
+    """
     smooth = targets * (1 - how.label_smoothing) + how.label_smoothing / 2
     weight = torch.where(targets > 0, weights[1], weights[0])
-    return functional.binary_cross_entropy_with_logits(logits, smooth, weight=weight)
+    return functional.binary_cross_entropy_with_logits(
+        logits, smooth.expand_as(logits), weight=weight
+    )
 
 
 def _decay_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
