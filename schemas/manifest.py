@@ -21,8 +21,6 @@ from schemas.result import ModelReference, ResultKind
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.]+)?$")]
-
-
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -33,12 +31,12 @@ def _without_path(name: str) -> str:
 
 
 FileName = Annotated[str, AfterValidator(_without_path)]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class Accepts(_Strict):
-    """Which inputs the model was made for; anything else is skipped with the reason."""
 class NamedFile(_Strict):
     """A file of the package. A table of the manifest that needs one has this as base or field."""
 
@@ -48,6 +46,8 @@ class NamedFile(_Strict):
     """Of that file."""
 
 
+class Accepts(_Strict):
+    """Which inputs the model was made for; anything else is skipped with the reason."""
 
     modalities: tuple[str, ...] = ()
     sop_classes: tuple[str, ...] = ()
@@ -164,6 +164,23 @@ class Manifest(_Strict):
     candidate: bool = False
     """Its first version too waits for `medqueue models promote`."""
 
+    @model_validator(mode="after")
+    def _name_each_file_once(self) -> Self:
+        self.named_files()
+        return self
+
+    def named_files(self) -> dict[str, str]:
+        """Return the SHA-256 of every file of the package but the manifest itself, by its name.
+
+        Raises:
+            ValueError: one name has two digests.
+        """
+        files = {self.weights: self.sha256}
+        for named in _named_in(self):
+            if files.setdefault(named.file, named.sha256) != named.sha256:
+                raise ValueError(f"{named.file} is named with two digests")
+        return files
+
     def reference(self) -> ModelReference:
         """Return what a result says about the model."""
         return ModelReference(
@@ -175,14 +192,6 @@ class Manifest(_Strict):
         )
 
 
-class RegisteredModel(_Strict):
-    """A model version that the ledger knows."""
-
-    manifest: Manifest
-    released: bool
-    registered_at: datetime
-    released_at: datetime | None
-    """When it was last made the one that new inputs go to; None if never."""
 def _named_in(table: BaseModel) -> Iterator[NamedFile]:
     """Yield the named files of a table and of the tables in it."""
     for field in type(table).model_fields:
@@ -194,3 +203,11 @@ def _named_in(table: BaseModel) -> Iterator[NamedFile]:
                 yield from _named_in(one)
 
 
+class RegisteredModel(_Strict):
+    """A model version that the ledger knows."""
+
+    manifest: Manifest
+    released: bool
+    registered_at: datetime
+    released_at: datetime | None
+    """When it was last made the one that new inputs go to; None if never."""
