@@ -18,14 +18,16 @@ def image_refusal(
 ) -> ResultError | None:
     """Return why a model must not see this image, or None if it may.
 
-    A missing Body Part Examined or View Position passes: many senders leave them out. A missing
-    Modality does not, since it is a type 1 attribute (PS3.3 section C.7.3.1).
+    A missing Body Part Examined or View Position passes: many senders leave them out, unless the
+    model requires the former. A missing Modality does not, since it is a type 1 attribute (PS3.3
+    section C.7.3.1).
     """
     if accepts.modalities and modality not in accepts.modalities:
         return _refuse("modality-not-accepted", "modality", modality, accepts.modalities)
     if accepts.sop_classes and sop_class_uid not in accepts.sop_classes:
         return _refuse("sop-class-not-accepted", "SOP Class", sop_class_uid, accepts.sop_classes)
-    if accepts.body_parts and body_part and body_part not in accepts.body_parts:
+    named = body_part or accepts.body_part_required
+    if accepts.body_parts and named and body_part not in accepts.body_parts:
         return _refuse("body-part-not-accepted", "body part", body_part, accepts.body_parts)
     if view_position and view_position in accepts.excluded_views:
         shown = _presentable(view_position)

@@ -53,6 +53,9 @@ class Accepts(_Strict):
     sop_classes: tuple[str, ...] = ()
     body_parts: tuple[str, ...] = ()
     """Body Part Examined values; an input without one passes, since many senders leave it out."""
+    body_part_required: bool = False
+    """An input without one does not pass either: where the modality alone says too little, as an
+    ultrasound of any organ does."""
     excluded_views: tuple[str, ...] = ()
     """View Position values that the model has never seen, such as `LL` for a chest model."""
     languages: tuple[str, ...] = ()

@@ -45,6 +45,18 @@ def test_any_other_image_is_refused_with_a_stable_code(changes: dict[str, Any], 
     assert refusal.code == code
 
 
+@pytest.mark.parametrize(
+    ("body_part", "passes"), [("BREAST", True), (None, False), ("", False), ("ABDOMEN", False)]
+)
+def test_a_model_can_require_the_body_part(body_part: str | None, *, passes: bool) -> None:
+    accepts = Accepts(modalities=("CR",), body_parts=("BREAST",), body_part_required=True)
+
+    refusal = judge(accepts, body_part=body_part)
+
+    assert (refusal is None) is passes
+    assert refusal is None or refusal.code == "body-part-not-accepted"
+
+
 def test_a_model_without_limits_takes_everything() -> None:
     assert judge(Accepts(), modality=None, body_part="HAND", view_position="LL") is None
 
