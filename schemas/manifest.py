@@ -20,6 +20,8 @@ from schemas.result import ModelReference, ResultKind
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Temperatures = tuple[float, float]
+"""Of logits below zero, and of those above."""
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.]+)?$")]
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -102,6 +104,18 @@ class Tokenization(NamedFile):
     """What the network reads at once; a longer text is read in pieces of whole sentences."""
 
 
+class CheckSet(NamedFile):
+    """Inputs with the outputs that they must give: whether this machine runs what its maker made.
+
+    The file of an image model is safetensors with `images` (n, 1, rows, columns), as prepared, and
+    `probabilities` (n, labels); that of a text model is JSON lines with `text`, `language` and
+    `probabilities`. The inputs travel with the package, so they are made up or may be given away.
+    """
+
+    tolerance: float = Field(default=1e-4, gt=0, le=0.1)
+    """The greatest difference of a probability that is let pass."""
+
+
 class Label(_Strict):
     """One output of the model."""
 
@@ -138,6 +152,21 @@ class Resources(_Strict):
     max_batch: int = Field(default=32, gt=0)
 
 
+class Calibration(_Strict):
+    """What the temperatures do to the expected calibration error, in 15 bins of equal width.
+
+    Measured on the validation split, each half of it judged by what was fitted on the other half.
+    """
+
+    cases: int = Field(gt=0)
+    seed: int
+    """Of the parting into halves."""
+    ece_before: float = Field(ge=0)
+    ece: float = Field(ge=0)
+    ece_by_chance: float = Field(ge=0)
+    """What a perfectly calibrated model would show on so many cases; no error below it counts."""
+
+
 class Manifest(_Strict):
     """`manifest.toml` of a model package."""
 
@@ -155,9 +184,13 @@ class Manifest(_Strict):
     accepts: Accepts
     preparation: ImagePreparation | None = None
     tokenization: Tokenization | None = None
+    check: CheckSet | None = None
     labels: tuple[Label, ...] = ()
     temperature: float = Field(default=1.0, gt=0)
     """Logits are divided by it before the sigmoid (Guo et al. 2017)."""
+    temperature_above: float | None = Field(default=None, gt=0)
+    """Where logits above zero have one of their own; `temperature` is then of those below."""
+    calibration: Calibration | None = None
     resources: Resources = Resources()
     intended_use: str
     cleared_for_clinical_use: bool = False
@@ -172,6 +205,12 @@ class Manifest(_Strict):
         self.named_files()
         return self
 
+    @model_validator(mode="after")
+    def _check_probabilities_only(self) -> Self:
+        if self.check is not None and self.engine is not Engine.TORCH:
+            raise ValueError("a check set holds probabilities, and its engine gives none")
+        return self
+
     def named_files(self) -> dict[str, str]:
         """Return the SHA-256 of every file of the package but the manifest itself, by its name.
 
@@ -183,6 +222,11 @@ class Manifest(_Strict):
             if files.setdefault(named.file, named.sha256) != named.sha256:
                 raise ValueError(f"{named.file} is named with two digests")
         return files
+
+    @property
+    def temperatures(self) -> Temperatures:
+        """Return the temperatures of logits below and above zero."""
+        return self.temperature, self.temperature_above or self.temperature
 
     def reference(self) -> ModelReference:
         """Return what a result says about the model."""

@@ -20,6 +20,7 @@ from medqueue.operate import sender
 from waiting import wait_until
 from whole_system import System, run, statuses
 from workers.inference.session import Session
+from workers.models.calibration import calibrated_probabilities
 from workers.models.package import bundled_packages, load_package
 from workers.training.data import read_split
 from workers.training.evaluate import logits_of_images
@@ -256,5 +257,5 @@ def trained_on(pictures: np.ndarray) -> list[float]:
     session, preparation = Session(package), package.manifest.preparation
     assert preparation is not None
     logits = logits_of_images(session._network.cpu(), pictures, preparation)
-    probabilities = (logits / package.manifest.temperature).sigmoid()
+    probabilities = calibrated_probabilities(logits, package.manifest.temperatures)
     return [float(probability) for probability in probabilities[:, 0]]

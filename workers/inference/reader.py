@@ -57,7 +57,7 @@ class TextReader:
             return ()
         logits, attention = self._attend([piece.numbers for piece in pieces])
         highest, deciding = logits.max(dim=0)
-        probabilities = calibrated_probabilities(highest, self.manifest.temperature).tolist()
+        probabilities = calibrated_probabilities(highest, self.manifest.temperatures).tolist()
         return tuple(
             _finding(label, probability, document, pieces[at], attention[at, number])
             for number, (label, probability, at) in enumerate(

@@ -75,7 +75,7 @@ class Session:
             )
         if not torch.isfinite(logits).all():
             raise ModelError(f"{self.manifest.name} gave a value that is not a finite number")
-        probabilities = calibrated_probabilities(logits, self.manifest.temperature)
+        probabilities = calibrated_probabilities(logits, self.manifest.temperatures)
         return np.asarray(probabilities.cpu().numpy(), dtype=np.float32)
 
     def _warm_up(self) -> None:

@@ -11,7 +11,7 @@ from torchmetrics.functional import classification as metrics
 
 from medqueue.errors import ConfigurationError
 from schemas.document import Document
-from schemas.manifest import ImagePreparation, Label
+from schemas.manifest import ImagePreparation, Label, Temperatures
 from workers.models.attention import pad
 from workers.models.calibration import calibrated_probabilities
 from workers.models.tokenizer import Tokenizer
@@ -85,7 +85,7 @@ def logits_of_texts(
 
 
 def evaluate_logits(
-    logits: Tensor, targets: NDArray[np.bool_], labels: Sequence[Label], temperature: float
+    logits: Tensor, targets: NDArray[np.bool_], labels: Sequence[Label], temperatures: Temperatures
 ) -> Evaluation:
     """Compare logits (n, labels) with targets (n, labels)."""
     if logits.shape != targets.shape:
@@ -93,7 +93,7 @@ def evaluate_logits(
             f"the model has {logits.shape[1]} labels; the data have {targets.shape[1]}"
         )
     # Made in inference mode, where torchmetrics may not change them.
-    probabilities = calibrated_probabilities(logits, temperature).clone()
+    probabilities = calibrated_probabilities(logits, temperatures).clone()
     wanted = torch.from_numpy(targets).long()
     if len(labels) == 1:
         return evaluate_probabilities(probabilities[:, 0], wanted[:, 0], labels[0].threshold)

@@ -62,7 +62,7 @@ def _measure_images(package: Package, data: Path, positive_class: int) -> Measur
     images = read_split(data, split, positive_class)
     logits = logits_of_images(build_network(package), images.pixels, manifest.preparation)
     evaluation = evaluate_logits(
-        logits, images.targets[:, None], manifest.labels, manifest.temperature
+        logits, images.targets[:, None], manifest.labels, manifest.temperatures
     )
     return Measured(split, evaluation)
 
@@ -88,7 +88,7 @@ def _measure_texts(package: Package, data: Path, form: RecordForm) -> Measured:
         logits[:, columns],
         texts.targets[:, columns],
         [manifest.labels[at] for at in columns],
-        manifest.temperature,
+        manifest.temperatures,
     )
     return Measured(split, evaluation)
 

@@ -31,6 +31,7 @@ def write_package(
     files = {WEIGHTS_NAME: save_safetensors(state)}
     if trained.tokenizer is not None:
         files[TOKENIZER_NAME] = write_tokenizer(trained.tokenizer)
+    below, above = trained.temperatures
     manifest = Manifest(
         name=config.name,
         version=config.version,
@@ -39,7 +40,9 @@ def write_package(
         weights=WEIGHTS_NAME,
         sha256=_digest(files[WEIGHTS_NAME]),
         accepts=config.accepts,
-        temperature=trained.temperature,
+        temperature=below,
+        temperature_above=None if above == below else above,
+        calibration=trained.calibration,
         intended_use=config.intended_use,
         licence=config.licence,
         data_provenance=config.data_provenance,

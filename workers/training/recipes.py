@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from medqueue.errors import ConfigurationError
+from schemas.manifest import Calibration, Temperatures
 from workers.models.registry import Parameters, build
 from workers.models.tokenizer import Tokenizer, learn_vocabulary
 from workers.training import records
 from workers.training.batches import ImageBatches, TextBatches
-from workers.training.calibration import fit_temperature
+from workers.training.calibration import calibrate, fit_temperature
 from workers.training.config import ImageTraining, TextTraining
 from workers.training.data import read_split
 from workers.training.evaluate import (
@@ -34,15 +35,17 @@ class Trained:
     network: nn.Module
     parameters: Parameters
     """That the network was built with."""
-    temperature: float
+    temperatures: Temperatures
     measured: Evaluation
     """On the val split."""
     tokenizer: Tokenizer | None = None
     """Of a text model."""
+    calibration: Calibration | None = None
+    """What the temperatures of an image model do, measured on halves of the val split."""
 
 
 def train_images(config: ImageTraining, report: Report) -> Trained:
-    """Train on the train split; fit the temperature and measure on the val split."""
+    """Train on the train split; fit the temperatures and measure on the val split."""
     data, package = config.data, config.package
     training = read_split(data.path, "train", data.positive_class)
     validation = read_split(data.path, "val", data.positive_class)
@@ -53,9 +56,9 @@ def train_images(config: ImageTraining, report: Report) -> Trained:
     )
     logits = logits_of_images(network, validation.pixels, package.preparation)
     targets = validation.targets[:, None]
-    temperature = fit_temperature(logits, torch.from_numpy(targets))
-    measured = evaluate_logits(logits, targets, (package.label,), temperature)
-    return Trained(network, package.parameters, temperature, measured)
+    temperatures, calibration = calibrate(logits, targets, how.seed)
+    measured = evaluate_logits(logits, targets, (package.label,), temperatures)
+    return Trained(network, package.parameters, temperatures, measured, calibration=calibration)
 
 
 def train_texts(config: TextTraining, report: Report) -> Trained:
@@ -97,8 +100,9 @@ def train_texts(config: TextTraining, report: Report) -> Trained:
 
     temperature = fit_temperature(logits_of(calibration), torch.from_numpy(calibration.targets))
     unseen = records.label_records(validation, names, config.data.terms)
-    measured = evaluate_logits(logits_of(unseen), unseen.targets, package.labels, temperature)
-    return Trained(network, parameters, temperature, measured, tokenizer)
+    temperatures = temperature, temperature
+    measured = evaluate_logits(logits_of(unseen), unseen.targets, package.labels, temperatures)
+    return Trained(network, parameters, temperatures, measured, tokenizer)
 
 
 def _records(config: TextTraining) -> list[Record]:

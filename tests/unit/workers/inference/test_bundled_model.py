@@ -57,7 +57,7 @@ def test_the_queue_gives_the_probability_that_training_gives(tmp_path: Path) -> 
     assert preparation is not None
     pixels = validation().pixels[:24]
     logits = logits_of_images(build_network(package), pixels, preparation)
-    expected = calibrated_probabilities(logits, package.manifest.temperature).numpy()
+    expected = calibrated_probabilities(logits, package.manifest.temperatures).numpy()
 
     files = [as_radiograph(image, tmp_path / f"{at}.dcm") for at, image in enumerate(pixels)]
     batch = np.concatenate([prepare_image(path, preparation) for path in files])

@@ -42,7 +42,10 @@ def test_a_mirrored_image_gets_the_same_probability() -> None:
 
 def test_logits_are_divided_by_the_temperature() -> None:
     package = bundled()
-    doubled = package.manifest.model_copy(update={"temperature": package.manifest.temperature * 2})
+    below, above = package.manifest.temperatures
+    doubled = package.manifest.model_copy(
+        update={"temperature": below * 2, "temperature_above": above * 2}
+    )
     warm = Session(package).predict(images(3)).astype(np.float64)
     cool = Session(Package(package.folder, doubled, package.weights)).predict(images(3))
 

@@ -15,7 +15,6 @@ from workers.inference.session import Session
 from workers.models.package import load_package
 from workers.preprocess.pixels import normalise
 from workers.training.augmentation import augment
-from workers.training.calibration import fit_temperature
 from workers.training.commands import evaluate, train
 from workers.training.config import Augmentation, Optimisation, read_config
 from workers.training.data import read_split
@@ -238,17 +237,6 @@ def test_smoothing_draws_the_best_answer_towards_one_half() -> None:
     losses = [smoothed_loss(logits[at], targets[at], (ones, ones), how) for at in range(2)]
 
     assert losses[0] < losses[1]
-
-
-@pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
-def test_the_temperature_that_was_put_in_is_found(temperature: float) -> None:
-    generator = torch.Generator().manual_seed(2)
-    true_logits = torch.randn(40_000, generator=generator) * 2
-    targets = torch.bernoulli(torch.sigmoid(true_logits), generator=generator)
-
-    assert fit_temperature(true_logits * temperature, targets) == pytest.approx(
-        temperature, rel=0.05
-    )
 
 
 def test_figures_are_those_of_the_textbook() -> None:
