@@ -37,6 +37,15 @@ def prepare_image(path: Path, preparation: ImagePreparation) -> NDArray[np.float
         UndecodableError: The pixel data is damaged or contradicts the header.
         UnsupportedInputError: The model takes no colour, or no object of several frames.
     """
+    return normalise(fitted_frames(path, preparation), preparation)
+
+
+def fitted_frames(path: Path, preparation: ImagePreparation) -> NDArray[np.uint8]:
+    """Do all of `prepare_image` but the last step, before which training bends its images.
+
+    Returns:
+        8-bit grey values (frames, rows, columns), 0 is black.
+    """
     data = read_data_set(path)
     if is_colour(data) and preparation.colour == "skip":
         raise UnsupportedInputError("a colour image: this model takes grey ones")
@@ -48,7 +57,7 @@ def prepare_image(path: Path, preparation: ImagePreparation) -> NDArray[np.float
             _grey(frame, frame_header(data, index), preparation)
             for index, frame in enumerate(frames)
         )
-        return normalise(np.stack([fit(grey, preparation) for grey in shown]), preparation)
+        return np.stack([fit(grey, preparation) for grey in shown])
 
 
 def _grey(

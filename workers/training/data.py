@@ -4,6 +4,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from medqueue.errors import ConfigurationError
+from workers.preprocess.tabular import Row
 
 GREY_IMAGES_NDIM = 3
 
@@ -23,15 +25,36 @@ class LabelledImages:
     """(n, rows, columns), 0 is black."""
     targets: NDArray[np.bool_]
     """(n,), True where the finding is present."""
+    patients: tuple[str | None, ...] = ()
+    """A digest of the patient's id for each image, None where it is not known; or nothing."""
+    rows: tuple[Row, ...] = ()
+    """What is known of each image beside its pixels; or nothing."""
+    features: NDArray[np.float32] | None = None
+    """(n, features): the rows as a model takes them that is told more than pixels."""
+
+    def select(self, wanted: NDArray[np.bool_]) -> "LabelledImages":
+        """Return some of the images."""
+        return LabelledImages(
+            self.pixels[wanted],
+            self.targets[wanted],
+            tuple(compress(self.patients, wanted)),
+            tuple(compress(self.rows, wanted)),
+            None if self.features is None else self.features[wanted],
+        )
 
 
 def split_of(path: Path, preferred: tuple[str, ...]) -> str:
     """Return the first of the splits that the file has."""
-    with _opened(path) as file:
-        for split in preferred:
-            if f"{split}_images" in file and f"{split}_labels" in file:
-                return split
+    for split in preferred:
+        if has_split(path, split):
+            return split
     raise ConfigurationError(f"{path}: has images and labels of no split: {', '.join(preferred)}")
+
+
+def has_split(path: Path, split: str) -> bool:
+    """Tell whether the file has images and labels of a split."""
+    with _opened(path) as file:
+        return f"{split}_images" in file and f"{split}_labels" in file
 
 
 def read_split(path: Path, split: str, positive_class: int) -> LabelledImages:

@@ -1,0 +1,80 @@
+"""From `[data]` of a configuration to what an image model is trained and measured on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from medqueue.errors import ConfigurationError, UnsupportedInputError
+from schemas.manifest import ImagePreparation
+from schemas.preparation import CategoryColumn, NumberColumn, TablePreparation
+from workers.preprocess.tabular import Row, table_of
+from workers.training.cleaning import CleaningReport, clean
+from workers.training.data import LabelledImages
+from workers.training.image_data import ImageData
+from workers.training.sources import read_source, require_faultless
+from workers.training.table_fitting import fit_table
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedImages:
+    """Clean images of the size that the model takes, with the rows of its table if it has one."""
+
+    training: LabelledImages
+    validation: LabelledImages
+    table: TablePreparation | None
+    """As fitted on the train split; it goes into the manifest."""
+    cleaning: CleaningReport
+
+
+def prepare_images(
+    data: ImageData,
+    label: str,
+    preparation: ImagePreparation,
+    columns: Sequence[NumberColumn | CategoryColumn] = (),
+) -> PreparedImages:
+    """Read, clean, and fit.
+
+    Args:
+        data: Where the images are.
+        label: Name of the model's label.
+        preparation: From pixels to tensor; the last step, normalising, is left to the batches.
+        columns: Of a table that the model is told beside the pixels.
+
+    Raises:
+        ConfigurationError: rows are unusable, a split is missing, or the policy refuses the data.
+    """
+    source = read_source(data, label, preparation)
+    require_faultless(source.faults, data)
+    for split in ("train", "val"):
+        if split not in source.splits:
+            raise ConfigurationError(f"{data.path}: has no image of the {split} split")
+    splits, report = clean(source.splits, data.cleaning)
+    training, validation = splits["train"], splits["val"]
+    if not columns:
+        return PreparedImages(training, validation, None, report)
+    if not training.rows:
+        raise ConfigurationError("package.table: an npz file says nothing beside its images")
+    table = fit_table(training.rows, columns)
+    return PreparedImages(told(training, table), told(validation, table), table, report)
+
+
+def told(images: LabelledImages, table: TablePreparation) -> LabelledImages:
+    """Return the images with the rows of the table; those that the queue would skip are left out.
+
+    Raises:
+        ConfigurationError: nothing is left.
+    """
+    taken = np.array([_is_taken(row, table) for row in images.rows], dtype=np.bool_)
+    if not taken.any():
+        raise ConfigurationError("package.table: each image lacks a value that the model needs")
+    kept = images.select(taken)
+    return replace(kept, features=table_of(kept.rows, table))
+
+
+def _is_taken(row: Row, table: TablePreparation) -> bool:
+    try:
+        table_of([row], table)
+    except UnsupportedInputError:
+        return False
+    return True
