@@ -167,6 +167,35 @@ class Calibration(_Strict):
     """What a perfectly calibrated model would show on so many cases; no error below it counts."""
 
 
+class Conformal(_Strict):
+    """From where to where the probability of one image rules out neither answer, or one.
+
+    'present' is in its prediction set from `present_from` on, 'absent' up to `absent_up_to`. An
+    image with both, or with neither, is uncertain. Results do not carry the set: their probability
+    is the highest over a series' images, for which no coverage was measured.
+    """
+
+    coverage: float = Field(gt=0, lt=1)
+    """Of cases with the finding, and of those without, so many are to keep the true answer."""
+    present_from: float = Field(ge=0, le=1)
+    absent_up_to: float = Field(ge=0, le=1)
+    seed: int
+    """Of the parting of the validation split into halves."""
+    fitted_on: int = Field(gt=0)
+    """Cases of the half that the cut-offs are from."""
+    measured_on: int = Field(gt=0)
+    """Cases of the other half, which the two shares below are of."""
+    covered: float = Field(ge=0, le=1)
+    uncertain: float = Field(ge=0, le=1)
+
+
+class LabelledData(_Strict):
+    """How data with labels are read that the model is measured on."""
+
+    positive_class: int
+    """Which class number means that the label is present; in BreastMNIST it is 0."""
+
+
 class Manifest(_Strict):
     """`manifest.toml` of a model package."""
 
@@ -191,6 +220,8 @@ class Manifest(_Strict):
     temperature_above: float | None = Field(default=None, gt=0)
     """Where logits above zero have one of their own; `temperature` is then of those below."""
     calibration: Calibration | None = None
+    conformal: Conformal | None = None
+    data: LabelledData | None = None
     resources: Resources = Resources()
     intended_use: str
     cleared_for_clinical_use: bool = False

@@ -43,6 +43,8 @@ def write_package(
         temperature=below,
         temperature_above=None if above == below else above,
         calibration=trained.calibration,
+        conformal=trained.conformal,
+        data=trained.data,
         intended_use=config.intended_use,
         licence=config.licence,
         data_provenance=config.data_provenance,

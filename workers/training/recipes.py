@@ -7,12 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from medqueue.errors import ConfigurationError
-from schemas.manifest import Calibration, Temperatures
+from schemas.manifest import Calibration, Conformal, LabelledData, Temperatures
+from workers.models.calibration import calibrated_probabilities
 from workers.models.registry import Parameters, build
 from workers.models.tokenizer import Tokenizer, learn_vocabulary
 from workers.training import records
 from workers.training.batches import ImageBatches, TextBatches
 from workers.training.calibration import calibrate, fit_temperature
+from workers.training.conformal import fit_conformal
 from workers.training.config import ImageTraining, TextTraining
 from workers.training.data import read_split
 from workers.training.evaluate import (
@@ -42,6 +44,8 @@ class Trained:
     """Of a text model."""
     calibration: Calibration | None = None
     """What the temperatures of an image model do, measured on halves of the val split."""
+    conformal: Conformal | None = None
+    data: LabelledData | None = None
 
 
 def train_images(config: ImageTraining, report: Report) -> Trained:
@@ -58,7 +62,16 @@ def train_images(config: ImageTraining, report: Report) -> Trained:
     targets = validation.targets[:, None]
     temperatures, calibration = calibrate(logits, targets, how.seed)
     measured = evaluate_logits(logits, targets, (package.label,), temperatures)
-    return Trained(network, package.parameters, temperatures, measured, calibration=calibration)
+    probabilities = calibrated_probabilities(logits, temperatures)[:, 0].numpy()
+    return Trained(
+        network,
+        package.parameters,
+        temperatures,
+        measured,
+        calibration=calibration,
+        conformal=fit_conformal(probabilities, validation.targets, how.seed),
+        data=LabelledData(positive_class=data.positive_class),
+    )
 
 
 def train_texts(config: TextTraining, report: Report) -> Trained:
