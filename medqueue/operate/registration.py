@@ -1,7 +1,9 @@
 """Registration: making the model packages that are installed known to the ledger.
 
 The packages come by entry point, group `medqueue.models`: each entry is a callable without
-arguments that returns package folders. So this floor needs no import of the workers.
+arguments that returns package folders. What tries a package comes by the group
+`medqueue.package_checks`: a callable that takes a folder. So this floor needs no import of the
+workers.
 """
 
 import shutil
@@ -10,13 +12,18 @@ from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from medqueue.errors import PackageError
 from medqueue.ledger import models
 from medqueue.ledger.engine import Ledger
 from medqueue.settings import Settings
 from medqueue.storage.packages import MANIFEST_NAME, verify
-from schemas.manifest import Manifest
+from medqueue.storage.pickles import refuse_pickles
+from schemas.manifest import Engine, Manifest
 
 GROUP = "medqueue.models"
+CHECKS_GROUP = "medqueue.package_checks"
+_OF_PROBABILITIES = frozenset({Engine.TORCH})
+"""Engines whose packages need a check set: their outputs may differ from machine to machine."""
 _CARD = "MODEL_CARD.md"
 
 
@@ -45,15 +52,18 @@ def added_packages(settings: Settings) -> list[Path]:
 
 
 def add(ledger: Ledger, settings: Settings, folder: Path, *, now: datetime) -> Manifest:
-    """Verify a package, copy its manifest and files into the data folder, and register it.
+    """Verify and try a package, copy its files into the data folder, and register it.
 
     Only files that the manifest names, and a model card, are copied: what else lies in the folder
     stays there.
 
     Raises:
-        PackageError: it is damaged, or its version is known with other weights.
+        PackageError: it is damaged, has a pickle, has no check set or fails it, or its version is
+            known with other weights.
     """
     manifest = verify(folder)
+    refuse_pickles(folder)
+    _require_check_set(manifest)
     target = settings.models_dir / manifest.name / manifest.version
     partial = target.with_name(f".{manifest.version}.part")
     shutil.rmtree(partial, ignore_errors=True)
@@ -61,9 +71,35 @@ def add(ledger: Ledger, settings: Settings, folder: Path, *, now: datetime) -> M
     for name in (MANIFEST_NAME, *manifest.named_files(), _CARD):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, partial / name, follow_symlinks=False)
-    verify(partial)
-    with ledger.write() as connection:
-        models.register(connection, manifest, now=now)
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
+    try:
+        verify(partial)
+        try_out(partial)
+        with ledger.write() as connection:
+            models.register(connection, manifest, now=now)
+            shutil.rmtree(target, ignore_errors=True)
+            partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return manifest
+
+
+def try_out(folder: Path) -> None:
+    """Load a package in a process apart and run its check set.
+
+    Raises:
+        PackageError: it does not do here what its maker says.
+    """
+    entries = entry_points(group=CHECKS_GROUP)
+    if not entries:
+        raise PackageError("nothing is installed here that can check a package; install medqueue")
+    for entry in entries:
+        entry.load()(folder)
+
+
+def _require_check_set(manifest: Manifest) -> None:
+    if manifest.engine in _OF_PROBABILITIES and manifest.check is None:
+        raise PackageError(
+            f"{manifest.name} {manifest.version}: has no check set, so nobody can tell whether it "
+            "does here what it did where it was made; add [check] with inputs and their "
+            "probabilities (docs/howto/add-a-model.md), as medqueue train does"
+        )

@@ -12,7 +12,6 @@ import contextlib
 import json
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 from medqueue.errors import WorkError
 from medqueue.logs import configure_logs, get_logger
 from schemas.manifest import ImagePreparation
+from workers.preprocess.limits import limit_memory
 from workers.preprocess.series import prepare_series
 
 MEMORY_BYTES = 2 * 1024**3
@@ -99,20 +99,11 @@ def _live(line: int) -> NoReturn:
         # Not caught: it ends the process even inside a decoder that never returns to Python.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
-        _limit_memory()
+        limit_memory(MEMORY_BYTES)
         _serve(Connection(line))
         status = 0
     finally:
         os._exit(status)
-
-
-def _limit_memory() -> None:
-    # A core dump would hold the picture.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":  # macOS does not keep this limit
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        most = pages * resource.getpagesize() + MEMORY_BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def _serve(line: Connection) -> None:

@@ -9,20 +9,26 @@ from typing import Any
 from safetensors.torch import save as save_safetensors
 
 from medqueue.storage.packages import MANIFEST_NAME
-from schemas.manifest import Engine, Manifest, Tokenization
+from schemas.manifest import CheckSet, Engine, Manifest, Tokenization
 from schemas.result import ResultKind
+from workers.models.check_set import write_image_checks, write_text_checks
 from workers.models.tokenizer import write_tokenizer
+from workers.training.checks import image_checks, text_checks
 from workers.training.config import ImagePackage, PackageConfig
+from workers.training.gate import FittedGate
 from workers.training.recipes import Trained
 
 WEIGHTS_NAME = "weights.safetensors"
 TOKENIZER_NAME = "tokenizer.json"
+GATE_NAME = "gate.safetensors"
+IMAGE_CHECKS_NAME = "check.safetensors"
+TEXT_CHECKS_NAME = "check.jsonl"
 
 
 def write_package(
     folder: Path, trained: Trained, config: PackageConfig, released: date
 ) -> Manifest:
-    """Write the weights, the vocabulary of a text model, and `manifest.toml`; return the manifest.
+    """Write weights, check set, the vocabulary of a text model, and `manifest.toml`.
 
     The manifest is written last: a folder without one is no package, so a write that is cut off
     leaves nothing that could be loaded.
@@ -31,6 +37,10 @@ def write_package(
     files = {WEIGHTS_NAME: save_safetensors(state)}
     if trained.tokenizer is not None:
         files[TOKENIZER_NAME] = write_tokenizer(trained.tokenizer)
+    checks_name, checks = _checks(trained, config)
+    files[checks_name] = checks
+    if trained.gate is not None:
+        files[GATE_NAME] = trained.gate.content
     below, above = trained.temperatures
     manifest = Manifest(
         name=config.name,
@@ -43,8 +53,10 @@ def write_package(
         temperature=below,
         temperature_above=None if above == below else above,
         calibration=trained.calibration,
+        gate=_gate(trained.gate),
         conformal=trained.conformal,
         data=trained.data,
+        check=CheckSet(file=checks_name, sha256=_digest(checks)),
         intended_use=config.intended_use,
         licence=config.licence,
         data_provenance=config.data_provenance,
@@ -78,6 +90,38 @@ def _of_kind(config: PackageConfig, files: dict[str, bytes]) -> dict[str, Any]:
         ),
         "labels": config.labels,
     }
+
+
+def _checks(trained: Trained, config: PackageConfig) -> tuple[str, bytes]:
+    """Return the name and content of the check set."""
+    if isinstance(config, ImagePackage):
+        images = image_checks(trained.network, config.preparation, trained.temperatures)
+        return IMAGE_CHECKS_NAME, write_image_checks(images)
+    if trained.tokenizer is None:
+        raise AssertionError("training of texts learns a vocabulary")
+    texts = text_checks(
+        trained.network,
+        trained.tokenizer,
+        trained.temperatures,
+        max_tokens=config.max_tokens,
+        languages=config.accepts.languages,
+        labels=len(config.labels),
+    )
+    return TEXT_CHECKS_NAME, write_text_checks(texts)
+
+
+def _gate(fitted: FittedGate | None) -> Gate | None:
+    if fitted is None:
+        return None
+    return Gate(
+        file=GATE_NAME,
+        sha256=_digest(fitted.content),
+        mark_beyond=fitted.mark_beyond,
+        refuse_beyond=fitted.refuse_beyond,
+        cases=fitted.cases,
+        passed=fitted.passed,
+        seed=fitted.seed,
+    )
 
 
 def _digest(content: bytes) -> str:

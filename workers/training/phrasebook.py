@@ -21,7 +21,7 @@ from workers.training.records import Record
 
 ANY_FINDING = "any finding"
 """Label of a report that states any finding at all."""
-_LANGUAGES = ("en", "zh")
+LANGUAGES = ("en", "zh")
 _STATES = frozenset(Presence)
 _SLOT = re.compile(r"\{(\w+)\}")
 _FEWEST_SENTENCES, _MOST_SENTENCES = 2, 8
@@ -94,9 +94,9 @@ def write_reports(seed: int, count: int, languages: Sequence[str]) -> Iterator[W
     Raises:
         ConfigurationError: there is no phrasebook for a language.
     """
-    unknown = sorted(set(languages) - set(_LANGUAGES))
+    unknown = sorted(set(languages) - set(LANGUAGES))
     if unknown or not languages:
-        raise ConfigurationError(f"phrasebooks are there for {', '.join(_LANGUAGES)} alone")
+        raise ConfigurationError(f"phrasebooks are there for {', '.join(LANGUAGES)} alone")
     chance = random.Random(seed)  # noqa: S311 - texts to learn from, no secrets
     for number in range(count):
         yield _Report(_phrasebook(languages[number % len(languages)]), chance).write()

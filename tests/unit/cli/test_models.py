@@ -74,7 +74,7 @@ def test_only_the_files_of_a_package_are_copied(newer: Path, data_dir: Path) -> 
     run("add", str(newer))
 
     copied = {path.name for path in (data_dir / "models" / "cxr-pneumonia" / "9.9.9").iterdir()}
-    assert copied == {"manifest.toml", "weights.safetensors", "MODEL_CARD.md"}
+    assert copied == {"manifest.toml", "weights.safetensors", "check.safetensors", "MODEL_CARD.md"}
 
 
 def test_a_package_with_a_wrong_digest_is_refused_and_leaves_nothing(
@@ -86,6 +86,36 @@ def test_a_package_with_a_wrong_digest_is_refused_and_leaves_nothing(
     with pytest.raises(PackageError):
         run("add", str(newer))
     assert not (data_dir / "models").exists()
+
+
+def test_a_package_with_a_pickle_beside_its_weights_is_refused(newer: Path, data_dir: Path) -> None:
+    (newer / "original.pt").write_bytes(b"")
+
+    with pytest.raises(PackageError, match="is a pickle"):
+        run("add", str(newer))
+    assert not (data_dir / "models").exists()
+
+
+def test_a_network_without_a_check_set_is_refused(newer: Path, data_dir: Path) -> None:
+    manifest = newer / "manifest.toml"
+    before, _, rest = manifest.read_text().partition("[check]")
+    manifest.write_text(before + rest[rest.index("[[") :])
+
+    with pytest.raises(PackageError, match="no check set"):
+        run("add", str(newer))
+    assert not (data_dir / "models").exists()
+
+
+def test_a_package_that_fails_its_check_is_refused_and_leaves_nothing(
+    newer: Path, data_dir: Path
+) -> None:
+    manifest = newer / "manifest.toml"
+    manifest.write_text(manifest.read_text().replace("temperature = ", "temperature = 1"))
+
+    with pytest.raises(PackageError, match="on its check set"):
+        run("add", str(newer))
+    assert [path for path in (data_dir / "models").rglob("*") if path.is_file()] == []
+    assert "9.9.9" not in run("list").output
 
 
 def test_verify_finds_a_package_that_was_damaged_later(newer: Path, data_dir: Path) -> None:

@@ -13,7 +13,9 @@ from medqueue.operate import registration
 from medqueue.settings import Settings
 from medqueue.storage import packages
 from schemas.result import ResultKind
+from workers.models.package import BUNDLED_FOLDER
 
+RULES = (BUNDLED_FOLDER / "chest-rules-en" / "lexicon.yaml").read_bytes()
 MANIFEST = """
 name = "made-up"
 version = "1.0.0"
@@ -30,10 +32,10 @@ released = 2026-01-01
 """
 
 
-def package(folder: Path, *, content: bytes = b"rules", weights: str = "rules.yaml") -> Path:
+def package(folder: Path, *, content: bytes = RULES, weights: str = "rules.yaml") -> Path:
     folder.mkdir()
     (folder / "rules.yaml").write_bytes(content)
-    digest = hashlib.sha256(b"rules").hexdigest()
+    digest = hashlib.sha256(RULES).hexdigest()
     text = MANIFEST.format(weights=weights, sha256=digest)
     (folder / "manifest.toml").write_text(text, encoding="utf-8")
     return folder
@@ -56,7 +58,7 @@ def test_registering_again_changes_nothing(tmp_path: Path, sqlite_ledger: Ledger
 
 def test_changed_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="SHA-256"):
-        packages.verify(package(tmp_path / "p", content=b"other rules"))
+        packages.verify(package(tmp_path / "p", content=b"other"))
 
 
 @pytest.mark.parametrize("weights", ["../rules.yaml", "/etc/passwd"])
