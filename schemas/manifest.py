@@ -116,30 +116,6 @@ class CheckSet(NamedFile):
     """The greatest difference of a probability that is let pass."""
 
 
-class Gate(NamedFile):
-    """Levels of the distance by which an image differs from those that the model was trained on.
-
-    The file is safetensors: what is usual in each layer of the network (`workers.models.gate`).
-    """
-
-    mark_beyond: float = Field(gt=0)
-    """An image beyond it is scored, and its result carries a caution."""
-    refuse_beyond: float | None = Field(default=None, gt=0)
-    """An image beyond it is foreign: its series is skipped. None: images are only marked."""
-    cases: int = Field(gt=0)
-    """Images of the validation split that `mark_beyond` is of."""
-    passed: float = Field(ge=0, le=1)
-    """Share of the other images of the validation split that lie within `mark_beyond`."""
-    seed: int
-    """Of the parting of that split."""
-
-    @model_validator(mode="after")
-    def _mark_before_refusing(self) -> Self:
-        if self.refuse_beyond is not None and self.refuse_beyond < self.mark_beyond:
-            raise ValueError("refuse_beyond must not be below mark_beyond")
-        return self
-
-
 class Label(_Strict):
     """One output of the model."""
 
@@ -191,6 +167,35 @@ class Calibration(_Strict):
     """What a perfectly calibrated model would show on so many cases; no error below it counts."""
 
 
+class Conformal(_Strict):
+    """From where to where the probability of one image rules out neither answer, or one.
+
+    'present' is in its prediction set from `present_from` on, 'absent' up to `absent_up_to`. An
+    image with both, or with neither, is uncertain. Results do not carry the set: their probability
+    is the highest over a series' images, for which no coverage was measured.
+    """
+
+    coverage: float = Field(gt=0, lt=1)
+    """Of cases with the finding, and of those without, so many are to keep the true answer."""
+    present_from: float = Field(ge=0, le=1)
+    absent_up_to: float = Field(ge=0, le=1)
+    seed: int
+    """Of the parting of the validation split into halves."""
+    fitted_on: int = Field(gt=0)
+    """Cases of the half that the cut-offs are from."""
+    measured_on: int = Field(gt=0)
+    """Cases of the other half, which the two shares below are of."""
+    covered: float = Field(ge=0, le=1)
+    uncertain: float = Field(ge=0, le=1)
+
+
+class LabelledData(_Strict):
+    """How data with labels are read that the model is measured on."""
+
+    positive_class: int
+    """Which class number means that the label is present; in BreastMNIST it is 0."""
+
+
 class Manifest(_Strict):
     """`manifest.toml` of a model package."""
 
@@ -209,13 +214,14 @@ class Manifest(_Strict):
     preparation: ImagePreparation | None = None
     tokenization: Tokenization | None = None
     check: CheckSet | None = None
-    gate: Gate | None = None
     labels: tuple[Label, ...] = ()
     temperature: float = Field(default=1.0, gt=0)
     """Logits are divided by it before the sigmoid (Guo et al. 2017)."""
     temperature_above: float | None = Field(default=None, gt=0)
     """Where logits above zero have one of their own; `temperature` is then of those below."""
     calibration: Calibration | None = None
+    conformal: Conformal | None = None
+    data: LabelledData | None = None
     resources: Resources = Resources()
     intended_use: str
     cleared_for_clinical_use: bool = False
