@@ -1,6 +1,5 @@
 """From a configuration to a trained, calibrated and measured network; images and texts alike."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,8 +13,8 @@ from workers.models.tokenizer import Tokenizer, learn_vocabulary
 from workers.training import records
 from workers.training.batches import ImageBatches, TextBatches
 from workers.training.calibration import calibrate, fit_temperature
-from workers.training.conformal import fit_conformal
 from workers.training.config import ImageTraining, TextTraining
+from workers.training.conformal import fit_conformal
 from workers.training.data import read_split
 from workers.training.evaluate import (
     Evaluation,
@@ -23,11 +22,10 @@ from workers.training.evaluate import (
     logits_of_images,
     logits_of_texts,
 )
-from workers.training.loop import Epoch, train_network
+from workers.training.loop import Run, train_network
 from workers.training.phrasebook import write_records
 from workers.training.records import LabelledTexts, Record
-
-Report = Callable[[Epoch], None]
+from workers.training.validation import figures_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +46,26 @@ class Trained:
     data: LabelledData | None = None
 
 
-def train_images(config: ImageTraining, report: Report) -> Trained:
+def train_images(config: ImageTraining, run: Run) -> Trained:
     """Train on the train split; fit the temperatures and measure on the val split."""
     data, package = config.data, config.package
     training = read_split(data.path, "train", data.positive_class)
     validation = read_split(data.path, "val", data.positive_class)
     how = config.optimisation
     batches = ImageBatches(training, package.preparation, config.augmentation, how.batch_size)
-    network = train_network(
-        lambda: build(package.architecture, 1, package.parameters), batches, how, report
-    )
-    logits = logits_of_images(network, validation.pixels, package.preparation)
     targets = validation.targets[:, None]
+
+    def logits_of(network: nn.Module) -> Tensor:
+        return logits_of_images(network, validation.pixels, package.preparation)
+
+    network = train_network(
+        lambda: build(package.architecture, 1, package.parameters),
+        batches,
+        how,
+        lambda learnt: figures_of(logits_of(learnt), targets),
+        run,
+    )
+    logits = logits_of(network)
     temperatures, calibration = calibrate(logits, targets, how.seed)
     measured = evaluate_logits(logits, targets, (package.label,), temperatures)
     probabilities = calibrated_probabilities(logits, temperatures)[:, 0].numpy()
@@ -74,7 +80,7 @@ def train_images(config: ImageTraining, report: Report) -> Trained:
     )
 
 
-def train_texts(config: TextTraining, report: Report) -> Trained:
+def train_texts(config: TextTraining, run: Run) -> Trained:
     """Train on most of the train split, fit the temperature on the rest, measure on val.
 
     A text of the val split is never trained on, nor is one twice that comes in many copies.
@@ -98,11 +104,9 @@ def train_texts(config: TextTraining, report: Report) -> Trained:
         max_tokens=package.max_tokens,
         batch_size=how.batch_size,
     )
-    network = train_network(
-        lambda: build(package.architecture, len(names), parameters), batches, how, report
-    )
+    unseen = records.label_records(validation, names, config.data.terms)
 
-    def logits_of(texts: LabelledTexts) -> Tensor:
+    def logits_of(network: nn.Module, texts: LabelledTexts) -> Tensor:
         return logits_of_texts(
             network,
             texts.documents,
@@ -111,10 +115,18 @@ def train_texts(config: TextTraining, report: Report) -> Trained:
             labels=len(names),
         )
 
-    temperature = fit_temperature(logits_of(calibration), torch.from_numpy(calibration.targets))
-    unseen = records.label_records(validation, names, config.data.terms)
+    network = train_network(
+        lambda: build(package.architecture, len(names), parameters),
+        batches,
+        how,
+        lambda learnt: figures_of(logits_of(learnt, unseen), unseen.targets),
+        run,
+    )
+    aside = logits_of(network, calibration)
+    temperature = fit_temperature(aside, torch.from_numpy(calibration.targets))
     temperatures = temperature, temperature
-    measured = evaluate_logits(logits_of(unseen), unseen.targets, package.labels, temperatures)
+    logits = logits_of(network, unseen)
+    measured = evaluate_logits(logits, unseen.targets, package.labels, temperatures)
     return Trained(network, parameters, temperatures, measured, tokenizer)
 
 
