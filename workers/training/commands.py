@@ -1,16 +1,14 @@
 """The commands `medqueue train` and `medqueue evaluate`: reading, running, printing, no more."""
 
 import json
-import shutil
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from medqueue.errors import ConfigurationError
-
 if TYPE_CHECKING:
+    from schemas.manifest import Manifest
     from workers.training.evaluate import Evaluation
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -24,35 +22,59 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="Folder for the new package; it must be empty or not there.",
+    help="Folder for the new package: empty, not there, or of a training that was cut off.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="auto takes a GPU where there is one.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes that train together, each on a GPU of its own.",
+)
+@click.option(
+    "--checkpoint-seconds",
+    type=click.FloatRange(min=0),
+    default=30,
+    show_default=True,
+    help="Time between two checkpoints; 0 writes one after every step.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def train(config: Path, output: Path, as_json: bool) -> None:
+def train(
+    config: Path,
+    output: Path,
+    *,
+    device: str,
+    processes: int,
+    checkpoint_seconds: float,
+    as_json: bool,
+) -> None:
     """Train a model on the train split of CONFIG's data and write it as a package.
 
-    The figures printed are of the val split. An image model's temperature is fitted on it too; a
-    text model's on a part of the train split. They flatter a model that was chosen by them.
+    A training that was cut off goes on from its last checkpoint when the same command is given
+    again. The figures printed are of the val split. An image model's temperature is fitted on it
+    too; a text model's on a part of the train split. They flatter a model that was chosen by them.
     """
-    from workers.training.config import ImageTraining, read_config
-    from workers.training.loop import Epoch
-    from workers.training.measure import CONFIG_NAME
-    from workers.training.packaging import write_package
-    from workers.training.recipes import train_images, train_texts
+    from workers.training.produce import train_package
 
-    if output.exists() and any(output.iterdir()):
-        raise ConfigurationError(f"{output}: is not empty; name a new folder for the package")
+    train_package(
+        config,
+        output,
+        partial(_show_trained, as_json=as_json),
+        processes=processes,
+        device=device,
+        seconds=checkpoint_seconds,
+    )
 
-    def report(epoch: Epoch) -> None:
-        click.echo(f"epoch {epoch.number}/{epoch.of} loss {epoch.loss:.4f}", err=True)
 
-    read = read_config(config)
-    if isinstance(read, ImageTraining):
-        trained = train_images(read, report)
-    else:
-        trained = train_texts(read, report)
-    manifest = write_package(output, trained, read.package, datetime.now(UTC).date())
-    shutil.copyfile(config, output / CONFIG_NAME)
-    _print(manifest.name, manifest.version, "val", trained.measured, as_json=as_json)
+def _show_trained(manifest: "Manifest", measured: "Evaluation", *, as_json: bool) -> None:
+    _print(manifest.name, manifest.version, "val", measured, as_json=as_json)
 
 
 @click.command(epilog="Example: medqueue evaluate cxr-pneumonia --data pneumoniamnist.npz --json")

@@ -12,9 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from medqueue.errors import ConfigurationError
 from schemas.manifest import Accepts, ImagePreparation, Label, Name, Version
+from workers.training.optimisation import Optimisation, Share
 from workers.training.records import RecordForm
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Strict(BaseModel):
@@ -116,22 +115,6 @@ class TextAugmentation(_Strict):
 
     unknown: Share = 0.05
     """So many of its words are made unknown, as words of other hospitals are."""
-
-
-class Optimisation(_Strict):
-    """The training loop: AdamW under a one-cycle learning rate (Smith and Topin 2018)."""
-
-    seed: int = 0
-    epochs: int = Field(default=20, gt=0)
-    batch_size: int = Field(default=64, gt=1)
-    learning_rate: float = Field(default=2e-3, gt=0)
-    """The peak of the cycle."""
-    weight_decay: float = Field(default=0.05, ge=0)
-    label_smoothing: Share = 0.1
-    ema_decay: float = Field(default=0.995, ge=0, lt=1)
-    """Per step. The averaged weights are the ones that are kept."""
-    balance: Share = 1.0
-    """1 lets present and absent count alike however rare a label is; 0 each case as it comes."""
 
 
 class ImageTraining(_Strict):

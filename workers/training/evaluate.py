@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 from torchmetrics.functional import classification as metrics
 
 from medqueue.errors import ConfigurationError
@@ -16,10 +17,9 @@ from workers.models.attention import pad
 from workers.models.calibration import calibrated_probabilities
 from workers.models.tokenizer import Tokenizer
 from workers.preprocess.pixels import fit, normalise
+from workers.training.reliability import BINS
 
 BATCH = 128
-CALIBRATION_BINS = 15
-"""As in Guo et al. 2017."""
 _SILENCE = -30.0
 """Logit of every label of a text that says nothing of its study: certainly not stated."""
 
@@ -47,10 +47,11 @@ def logits_of_images(
     if pixels.shape[1:] != preparation.size:
         pixels = np.stack([fit(image, preparation) for image in pixels])
     images = normalise(pixels, preparation)
+    device = _device_of(network)
     network.eval()
     with torch.inference_mode():
         passes = [
-            network(torch.from_numpy(images[at : at + BATCH]))
+            network(torch.from_numpy(images[at : at + BATCH]).to(device)).cpu()
             for at in range(0, len(images), BATCH)
         ]
     return torch.cat(passes)
@@ -75,13 +76,19 @@ def logits_of_texts(
     ]
     sequences.sort(key=lambda pair: len(pair[1]))  # texts of like length need little padding
     logits = torch.full((len(documents), labels), _SILENCE)
+    device = _device_of(network)
     network.eval()
     with torch.inference_mode():
         for start in range(0, len(sequences), BATCH):
             owners, numbers = zip(*sequences[start : start + BATCH], strict=True)
             rows = torch.tensor(owners).unsqueeze(1).expand(-1, labels)
-            logits = logits.scatter_reduce(0, rows, network(pad(numbers)), "amax")
+            found = network(pad(numbers).to(device)).cpu()
+            logits = logits.scatter_reduce(0, rows, found, "amax")
     return logits
+
+
+def _device_of(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
 
 
 def evaluate_logits(
@@ -113,7 +120,8 @@ def evaluate_probabilities(probabilities: Tensor, targets: Tensor, threshold: fl
         "auroc": metrics.binary_auroc(probabilities, targets),
         "auprc": metrics.binary_average_precision(probabilities, targets),
         **_at_threshold(present, targets),
-        "ece": metrics.binary_calibration_error(probabilities, targets, n_bins=CALIBRATION_BINS),
+        "ece": metrics.binary_calibration_error(probabilities, targets, n_bins=BINS),
+        "brier": functional.mse_loss(probabilities, targets.float()),
     }
     return Evaluation(
         n=len(targets),
@@ -137,13 +145,14 @@ def _evaluate_labels(probabilities: Tensor, targets: Tensor, labels: Sequence[La
     thresholds = torch.tensor([labels[at].threshold for at in findings])
     scores, wanted = probabilities[:, findings], targets[:, findings].flatten()
     present = (scores >= thresholds).long().flatten()
-    ece = metrics.binary_calibration_error(scores.flatten(), wanted, n_bins=CALIBRATION_BINS)
+    ece = metrics.binary_calibration_error(scores.flatten(), wanted, n_bins=BINS)
+    brier = functional.mse_loss(scores.flatten(), wanted.float())
     ranked = {name: _mean(measured, name) for name in ("auroc", "auprc")}
     pooled = {name: float(value) for name, value in _at_threshold(present, wanted).items()}
     means = {f"macro_{name}": _mean(measured, name) for name in ("precision", "recall", "f1")}
     return Evaluation(
         n=len(targets),
-        metrics={**ranked, **pooled, "ece": float(ece), **means},
+        metrics={**ranked, **pooled, "ece": float(ece), "brier": float(brier), **means},
         confusion=_confusion(present, wanted),
         labels=each,
     )
@@ -160,6 +169,7 @@ def _at_threshold(present: Tensor, targets: Tensor) -> dict[str, Tensor]:
         "recall": metrics.binary_recall(present, targets),
         "specificity": metrics.binary_specificity(present, targets),
         "f1": metrics.binary_f1_score(present, targets),
+        "mcc": metrics.binary_matthews_corrcoef(present, targets),
     }
 
 
