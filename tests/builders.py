@@ -118,9 +118,8 @@ def receive(
 
 def complete(ledger: Ledger, *, at: float = 10) -> int:
     """Judge every study that is due; return how many are complete by it."""
-    due = completeness.due_studies(ledger, patience=PATIENCE, now=after(at))
     completed = completeness.complete_studies(
-        ledger, due, patience=PATIENCE, max_attempts=ATTEMPTS, now=after(at)
+        ledger, patience=PATIENCE, max_attempts=ATTEMPTS, limit=1000, now=after(at)
     )
     return len(completed)
 

@@ -28,6 +28,8 @@ _STUDIES = 4
 """Studies completed a round. More would do the same: 1 to 2 ms each."""
 _LONGEST_WAIT_SECONDS = 0.5
 """The relay looks at least so often, should a ring be lost."""
+_HELD_SECONDS = 0.02
+"""Until a study that could not be had is tried again: a door holds one for milliseconds."""
 _SWEEP_SECONDS = 1.0
 """How often lost leases and lost messages are looked for."""
 _PAUSE_AFTER_ERROR_SECONDS = 1.0
@@ -53,6 +55,7 @@ class Relay:
         self._clock = clock
         self._next_sweep = 0.0
         self._is_behind = False
+        self._completed: list[str] = []
 
     def run(self, stop: threading.Event) -> None:
         """Relay until told to stop. An error of database or broker is logged and outlived."""
@@ -84,18 +87,14 @@ class Relay:
         publish(self._app, self._ledger, due)
 
     def _complete_studies(self) -> None:
-        now = self._clock()
-        due = completeness.due_studies(self._ledger, patience=self._patience, now=now)
-        if not due:
-            return
-        completed = completeness.complete_studies(
+        self._completed = completeness.complete_studies(
             self._ledger,
-            due[:_STUDIES],
             patience=self._patience,
             max_attempts=self._settings.max_attempts,
-            now=now,
+            limit=_STUDIES,
+            now=self._clock(),
         )
-        for study in completed:
+        for study in self._completed:
             _logger.info("study-complete", study=study)
 
     def _sweep(self) -> None:
@@ -141,4 +140,8 @@ class Relay:
         until_due = completeness.seconds_until_next(
             self._ledger, patience=self._patience, now=self._clock()
         )
-        return min(_LONGEST_WAIT_SECONDS, until_due if until_due is not None else 1.0)
+        if until_due is None:
+            return _LONGEST_WAIT_SECONDS
+        # What is due and was not completed is held by a door, or waits for the next judgement.
+        shortest = 0.0 if self._completed else _HELD_SECONDS
+        return min(_LONGEST_WAIT_SECONDS, max(shortest, until_due))

@@ -1,10 +1,9 @@
 """Completeness: finds the open studies that may be complete, and closes those that are."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, exists, func, or_, select, update
 
 from medqueue.ledger import evidence, planning
 from medqueue.ledger.closing import OpenStudy, judge
@@ -22,18 +21,14 @@ _IS_DUE = and_(
         studies.c.due_at <= bindparam("now"),
     ),
 )
-_FIND_DUE = (
-    select(studies.c.id)
-    .where(_IS_DUE)
-    .order_by(studies.c.priority.desc(), studies.c.last_instance_at)
-    .limit(100)
-)
+_ANY_DUE = select(exists().where(_IS_DUE))
 _TAKE_DUE = (
     select(studies)
-    .where(studies.c.id.in_(bindparam("study_ids", expanding=True)), _IS_DUE)
+    .where(_IS_DUE)
+    # Urgent ones first: after a pause of the relay hundreds may be quiet at once.
     .order_by(studies.c.priority.desc(), studies.c.last_instance_at)
-    # One that a door or another relay holds comes next time: whoever waited for one while
-    # holding others could be waited for.
+    .limit(bindparam("limit"))
+    # One that a door or another relay holds comes another time: it must not hold up the others.
     .with_for_update(skip_locked=True)
 )
 _COUNT_DUE = select(func.count()).select_from(studies).where(_IS_DUE)
@@ -61,34 +56,33 @@ _CLOSE = _THIS.values(
 )
 
 
-def due_studies(ledger: Ledger, *, patience: Patience, now: datetime) -> list[str]:
-    """Return the ids of open studies that are to be judged now, the first hundred.
-
-    Urgent ones come first: after a pause of the relay hundreds may be quiet at once.
-    """
-    with ledger.statement() as connection:
-        return list(connection.execute(_FIND_DUE, _moments(patience, now)).scalars())
-
-
 def count_due(connection: Connection, *, patience: Patience, now: datetime) -> int:
     """Return how many open studies are to be judged."""
     return connection.execute(_COUNT_DUE, _moments(patience, now)).scalar_one()
 
 
 def complete_studies(
-    ledger: Ledger, ids: Sequence[str], *, patience: Patience, max_attempts: int, now: datetime
+    ledger: Ledger, *, patience: Patience, max_attempts: int, limit: int, now: datetime
 ) -> list[str]:
-    """Judge studies that are due still; complete those that are, and plan the work on them.
+    """Judge the studies that are due, complete those that are, and plan the work on them.
 
-    In one transaction, so that the disk is asked once.
+    In one transaction, so that the disk is asked once; without one where nothing is due.
+
+    Args:
+        patience: how long which study is waited for.
+        max_attempts: of the work.
+        limit: studies to judge; who comes too late for it is judged by the next call.
+        now: the present time.
 
     Returns:
-        Those that are complete now; the others stay open.
+        The ids of those that are complete now; the others stay open.
     """
+    moments = _moments(patience, now)
+    with ledger.statement() as connection:
+        if not connection.execute(_ANY_DUE, moments).scalar():
+            return []
     with ledger.write() as connection:
-        due = connection.execute(
-            _TAKE_DUE, {"study_ids": list(ids), **_moments(patience, now)}
-        ).all()
+        due = connection.execute(_TAKE_DUE, {"limit": limit, **moments}).all()
         completed = [row for row in due if _is_closed(connection, row, patience, now)]
         planning.plan_studies(
             connection,

@@ -151,9 +151,8 @@ class _Hospital:
             if due_at is None or (moment is not None and due_at >= moment):
                 break
             self._now = due_at
-            due = completeness.due_studies(self._ledger, patience=patience, now=self._now)
             closed = completeness.complete_studies(
-                self._ledger, due, patience=patience, max_attempts=1, now=self._now
+                self._ledger, patience=patience, max_attempts=1, limit=_STUDIES, now=self._now
             )
             for study in self._uids(closed):
                 self.courses[study].closed_at.append(self._now)
