@@ -16,7 +16,7 @@ from medqueue.errors import NotFoundError, PackageError
 from medqueue.ledger import models as registry
 from medqueue.ledger import schema
 from medqueue.ledger.engine import Ledger, open_ledger
-from medqueue.operate import registration
+from medqueue.operate import registration, release
 from medqueue.results.agreement import agreement_with_reports
 from medqueue.settings import Settings, load_settings
 from medqueue.storage import packages
@@ -126,10 +126,15 @@ def verify(*, as_json: bool) -> None:
 def promote(*, name: str, version: str) -> None:
     """Make a version the one that new inputs go to; running workers follow by themselves.
 
+    It is loaded and runs its check set before.
+
     Example: medqueue models promote cxr-pneumonia 1.1.0
     """
-    with _ledger(load_settings()) as ledger, ledger.write() as connection:
-        registry.release(connection, name, version, actor=getpass.getuser(), now=datetime.now(UTC))
+    settings = load_settings()
+    with _ledger(settings) as ledger:
+        release.promote(
+            ledger, settings, name, version, actor=getpass.getuser(), now=datetime.now(UTC)
+        )
     click.echo(f"{name} {version} is released")
 
 
@@ -140,9 +145,10 @@ def rollback(*, name: str) -> None:
 
     Example: medqueue models rollback cxr-pneumonia
     """
-    with _ledger(load_settings()) as ledger, ledger.write() as connection:
-        version = registry.roll_back(
-            connection, name, actor=getpass.getuser(), now=datetime.now(UTC)
+    settings = load_settings()
+    with _ledger(settings) as ledger:
+        version = release.roll_back(
+            ledger, settings, name, actor=getpass.getuser(), now=datetime.now(UTC)
         )
     click.echo(f"{name} {version} is released" if version else f"no version of {name} is released")
 

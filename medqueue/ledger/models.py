@@ -74,16 +74,21 @@ def roll_back(connection: Connection, name: str, *, actor: str, now: datetime) -
     Raises:
         NotFoundError: no other version of this model was ever released.
     """
-    before = connection.execute(
+    before = released_before(connection, name)
+    if before is None:
+        return _withdraw_candidate(connection, name, actor=actor, now=now)
+    release(connection, name, before, actor=actor, now=now)
+    return before
+
+
+def released_before(connection: Connection, name: str) -> str | None:
+    """Return the version that was released before the present one, if any was."""
+    return connection.execute(
         select(models.c.version)
         .where(models.c.name == name, ~models.c.released, models.c.released_at.is_not(None))
         .order_by(models.c.released_at.desc())
         .limit(1)
     ).scalar()
-    if before is None:
-        return _withdraw_candidate(connection, name, actor=actor, now=now)
-    release(connection, name, before, actor=actor, now=now)
-    return str(before)
 
 
 def _withdraw_candidate(

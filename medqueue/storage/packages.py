@@ -8,7 +8,7 @@ import hashlib
 import os
 import stat
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
@@ -66,6 +66,27 @@ def verify(folder: Path) -> Manifest:
         with _opened(folder / name, limit_of(manifest, name)) as file:
             _compare(folder, name, hashlib.file_digest(file, "sha256").hexdigest(), sha256)
     return manifest
+
+
+def folder_of(manifest: Manifest, folders: Iterable[Path]) -> Path:
+    """Return which of these folders has the package of a registered version, as registered.
+
+    Raises:
+        PackageError: none has it, or its files are others.
+    """
+    for folder in folders:
+        found = read_manifest(folder)
+        if (found.name, found.version) == (manifest.name, manifest.version):
+            if found.named_files() != manifest.named_files():
+                raise PackageError(
+                    f"{manifest.name} {manifest.version} on this machine has other files than the "
+                    "ledger knows; install the package that was registered"
+                )
+            return folder
+    raise PackageError(
+        f"{manifest.name} {manifest.version} is not on this machine; "
+        "install the same medqueue and the same added packages on every worker"
+    )
 
 
 def read_verified(folder: Path, name: str, sha256: str, limit: int = MAX_FILE_BYTES) -> bytes:

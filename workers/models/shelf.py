@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from medqueue.errors import PackageError
-from medqueue.storage.packages import read_manifest
+from medqueue.storage.packages import folder_of
 from schemas.manifest import Manifest
 from workers.models.package import Package, bundled_packages, load_package
 
@@ -19,17 +18,6 @@ def take_package(manifest: Manifest, added: Path) -> Package:
         PackageError: it is not on this machine, or its content is not what was registered.
     """
     own = added / manifest.name / manifest.version
-    folders = [*bundled_packages(), *([own] if own.is_dir() else [])]
-    for folder in folders:
-        found = read_manifest(folder)
-        if (found.name, found.version) == (manifest.name, manifest.version):
-            if found.named_files() != manifest.named_files():
-                raise PackageError(
-                    f"{manifest.name} {manifest.version} on this machine has other files than "
-                    "the ledger knows; install the package that was registered"
-                )
-            return load_package(folder)
-    raise PackageError(
-        f"{manifest.name} {manifest.version} is not on this machine; "
-        "install the same medqueue and the same added packages on every worker"
+    return load_package(
+        folder_of(manifest, [*bundled_packages(), *([own] if own.is_dir() else [])])
     )
