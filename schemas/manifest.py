@@ -190,10 +190,14 @@ class Conformal(_Strict):
 
 
 class LabelledData(_Strict):
-    """How data with labels are read that the model is measured on."""
+    """How data with labels are read that the model is measured on, and what it was trained on."""
 
     positive_class: int
     """Which class number means that the label is present; in BreastMNIST it is 0."""
+    trained_on: int | None = Field(default=None, gt=0)
+    """Images of the train split, after cleaning."""
+    left_out: dict[str, int] = {}
+    """Images that cleaning took out of the train split, by reason."""
 
 
 class Manifest(_Strict):

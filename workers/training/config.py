@@ -12,21 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from medqueue.errors import ConfigurationError
 from schemas.manifest import Accepts, ImagePreparation, Label, Name, Version
+from workers.training.image_data import ImageData
 from workers.training.optimisation import Optimisation, Share
 from workers.training.records import RecordForm
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ImageData(_Strict):
-    """The labelled images: an npz file in MedMNIST's form with a train and a val split."""
-
-    path: Path
-    """Relative to the folder that `medqueue train` is started in."""
-    positive_class: int = 1
-    """Which class of the file means that the label is present; in BreastMNIST it is 0."""
 
 
 class Generated(_Strict):

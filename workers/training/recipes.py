@@ -15,7 +15,6 @@ from workers.training.batches import ImageBatches, TextBatches
 from workers.training.calibration import calibrate, fit_temperature
 from workers.training.config import ImageTraining, TextTraining
 from workers.training.conformal import fit_conformal
-from workers.training.data import read_split
 from workers.training.evaluate import (
     Evaluation,
     evaluate_logits,
@@ -24,6 +23,7 @@ from workers.training.evaluate import (
 )
 from workers.training.loop import Run, train_network
 from workers.training.phrasebook import write_records
+from workers.training.preparing import prepare_images
 from workers.training.records import LabelledTexts, Record
 from workers.training.validation import figures_of
 
@@ -49,8 +49,8 @@ class Trained:
 def train_images(config: ImageTraining, run: Run) -> Trained:
     """Train on the train split; fit the temperatures and measure on the val split."""
     data, package = config.data, config.package
-    training = read_split(data.path, "train", data.positive_class)
-    validation = read_split(data.path, "val", data.positive_class)
+    ready = prepare_images(data, package.label.name, package.preparation)
+    training, validation = ready.training, ready.validation
     how = config.optimisation
     batches = ImageBatches(training, package.preparation, config.augmentation, how.batch_size)
     targets = validation.targets[:, None]
@@ -76,7 +76,11 @@ def train_images(config: ImageTraining, run: Run) -> Trained:
         measured,
         calibration=calibration,
         conformal=fit_conformal(probabilities, validation.targets, how.seed),
-        data=LabelledData(positive_class=data.positive_class),
+        data=LabelledData(
+            positive_class=data.positive_class,
+            trained_on=len(training.pixels),
+            left_out=ready.cleaning.dropped,
+        ),
     )
 
 
