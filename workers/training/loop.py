@@ -55,10 +55,10 @@ def train_network(
     """
     training = Training(build, batches, how, run.team)
     found = run.checkpoint.load() if run.checkpoint else None
-    if found is not None:
+    if found is None:
+        training.put_down(run.checkpoint)
+    else:
         training.restore(found)
-    elif run.checkpoint is not None and run.team.rank == 0:
-        run.checkpoint.save(training.state())
     run.watch.begin(Start(tuple(training.epochs), how.epochs, batches.steps))
     while not training.is_over:
         training.epoch(measure, run)
@@ -119,9 +119,7 @@ class Training:
             if run.checkpoint and self._team.size == 1 and run.checkpoint.is_due:
                 run.checkpoint.save(self.state())
         self._end_epoch(measure)
-        state = self.state() if run.checkpoint else {}
-        if run.checkpoint and self._team.rank == 0:
-            run.checkpoint.save(state)
+        self.put_down(run.checkpoint)
         run.watch.epoch(self.epochs[-1])
 
     def result(self) -> nn.Module:
@@ -130,6 +128,14 @@ class Training:
             self._average.module.load_state_dict(self._best["weights"])
         network: nn.Module = self._average.module
         return network.eval().cpu()
+
+    def put_down(self, checkpoint: Checkpoint | None) -> None:
+        """Save the state; every process of a team is asked, and the first one writes."""
+        if checkpoint is None:
+            return
+        state = self.state()
+        if self._team.rank == 0:
+            checkpoint.save(state)
 
     def state(self) -> dict[str, Any]:
         """Return all that a process needs to go on from here; every process of a team is asked."""
