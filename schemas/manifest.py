@@ -116,6 +116,30 @@ class CheckSet(NamedFile):
     """The greatest difference of a probability that is let pass."""
 
 
+class Gate(NamedFile):
+    """Levels of the distance by which an image differs from those that the model was trained on.
+
+    The file is safetensors: what is usual in each layer of the network (`workers.models.gate`).
+    """
+
+    mark_beyond: float = Field(gt=0)
+    """An image beyond it is scored, and its result carries a caution."""
+    refuse_beyond: float | None = Field(default=None, gt=0)
+    """An image beyond it is foreign: its series is skipped. None: images are only marked."""
+    cases: int = Field(gt=0)
+    """Images of the validation split that `mark_beyond` is of."""
+    passed: float = Field(ge=0, le=1)
+    """Share of the other images of the validation split that lie within `mark_beyond`."""
+    seed: int
+    """Of the parting of that split."""
+
+    @model_validator(mode="after")
+    def _mark_before_refusing(self) -> Self:
+        if self.refuse_beyond is not None and self.refuse_beyond < self.mark_beyond:
+            raise ValueError("refuse_beyond must not be below mark_beyond")
+        return self
+
+
 class Label(_Strict):
     """One output of the model."""
 
@@ -218,6 +242,7 @@ class Manifest(_Strict):
     preparation: ImagePreparation | None = None
     tokenization: Tokenization | None = None
     check: CheckSet | None = None
+    gate: Gate | None = None
     labels: tuple[Label, ...] = ()
     temperature: float = Field(default=1.0, gt=0)
     """Logits are divided by it before the sigmoid (Guo et al. 2017)."""

@@ -9,7 +9,7 @@ from typing import Any
 from safetensors.torch import save as save_safetensors
 
 from medqueue.storage.packages import MANIFEST_NAME
-from schemas.manifest import CheckSet, Engine, Manifest, Tokenization
+from schemas.manifest import CheckSet, Engine, Gate, Manifest, Tokenization
 from schemas.result import ResultKind
 from workers.models.check_set import write_image_checks, write_text_checks
 from workers.models.tokenizer import write_tokenizer

@@ -21,6 +21,7 @@ from workers.training.evaluate import (
     logits_of_images,
     logits_of_texts,
 )
+from workers.training.gate import FittedGate, fit_gate
 from workers.training.loop import Run, train_network
 from workers.training.phrasebook import write_records
 from workers.training.preparing import prepare_images
@@ -42,6 +43,8 @@ class Trained:
     """Of a text model."""
     calibration: Calibration | None = None
     """What the temperatures of an image model do, measured on halves of the val split."""
+    gate: FittedGate | None = None
+    """What tells images that are foreign to an image model."""
     conformal: Conformal | None = None
     data: LabelledData | None = None
 
@@ -68,6 +71,9 @@ def train_images(config: ImageTraining, run: Run) -> Trained:
     logits = logits_of(network)
     temperatures, calibration = calibrate(logits, targets, how.seed)
     measured = evaluate_logits(logits, targets, (package.label,), temperatures)
+    gate = fit_gate(
+        network, training.pixels, validation.pixels, package.preparation, seed=how.seed
+    )
     probabilities = calibrated_probabilities(logits, temperatures)[:, 0].numpy()
     return Trained(
         network,
@@ -75,6 +81,7 @@ def train_images(config: ImageTraining, run: Run) -> Trained:
         temperatures,
         measured,
         calibration=calibration,
+        gate=gate,
         conformal=fit_conformal(probabilities, validation.targets, how.seed),
         data=LabelledData(
             positive_class=data.positive_class,
