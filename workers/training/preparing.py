@@ -1,4 +1,4 @@
-"""From `[data]` of a configuration to what an image model is trained and measured on."""
+"""From `[data]` of a configuration to what a model is trained and measured on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,9 +9,13 @@ from medqueue.errors import ConfigurationError, UnsupportedInputError
 from schemas.manifest import ImagePreparation
 from schemas.preparation import CategoryColumn, NumberColumn, TablePreparation
 from workers.preprocess.tabular import Row, table_of
+from workers.training import records
 from workers.training.cleaning import CleaningReport, clean
+from workers.training.config import TextTraining
 from workers.training.data import LabelledImages
 from workers.training.image_data import ImageData
+from workers.training.phrasebook import write_records
+from workers.training.records import Record
 from workers.training.sources import read_source, require_faultless
 from workers.training.table_fitting import fit_table
 
@@ -57,6 +61,20 @@ def prepare_images(
         raise ConfigurationError("package.table: an npz file says nothing beside its images")
     table = fit_table(training.rows, columns)
     return PreparedImages(told(training, table), told(validation, table), table, report)
+
+
+def records_of(config: TextTraining) -> list[Record]:
+    """Return all labelled texts of a configuration, read or generated."""
+    data = config.data
+    if data.path is not None:
+        return records.read_records(data.path, data)
+    if data.generated is None:
+        raise ConfigurationError("data: give either path or generated")
+    return write_records(
+        data.generated.seed,
+        {"train": data.generated.train, "val": data.generated.val},
+        config.package.accepts.languages,
+    )
 
 
 def told(images: LabelledImages, table: TablePreparation) -> LabelledImages:

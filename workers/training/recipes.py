@@ -23,9 +23,8 @@ from workers.training.evaluate import (
 )
 from workers.training.gate import FittedGate, fit_gate
 from workers.training.loop import Run, train_network
-from workers.training.phrasebook import write_records
-from workers.training.preparing import prepare_images
-from workers.training.records import LabelledTexts, Record
+from workers.training.preparing import prepare_images, records_of
+from workers.training.records import LabelledTexts
 from workers.training.validation import figures_of
 
 
@@ -99,7 +98,7 @@ def train_texts(config: TextTraining, run: Run) -> Trained:
     # A step takes a few milliseconds: threads would wait for each other longer than they compute.
     torch.set_num_threads(1)
     package, how = config.package, config.optimisation
-    found = _records(config)
+    found = records_of(config)
     validation = [record for record in found if record.split == "val"]
     known = records.without_texts_of(records.of_split(found, "train"), validation)
     names = tuple(label.name for label in package.labels)
@@ -139,19 +138,6 @@ def train_texts(config: TextTraining, run: Run) -> Trained:
     logits = logits_of(network, unseen)
     measured = evaluate_logits(logits, unseen.targets, package.labels, temperatures)
     return Trained(network, parameters, temperatures, measured, tokenizer)
-
-
-def _records(config: TextTraining) -> list[Record]:
-    data = config.data
-    if data.path is not None:
-        return records.read_records(data.path, data)
-    if data.generated is None:
-        raise ConfigurationError("data: give either path or generated")
-    return write_records(
-        data.generated.seed,
-        {"train": data.generated.train, "val": data.generated.val},
-        config.package.accepts.languages,
-    )
 
 
 def _parted(texts: LabelledTexts, share: float) -> tuple[LabelledTexts, LabelledTexts]:
