@@ -6,6 +6,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from schemas.finding import Finding
+from schemas.receipt import Receipt
 from schemas.report import ReportStatus
 
 
@@ -58,6 +59,30 @@ class ResultError(BaseModel):
     detail: str
 
 
+class Caution(BaseModel):
+    """What a reader should know of a result that stands: a stable code, and a sentence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    code: str
+    detail: str
+
+
+class InputFigures(BaseModel):
+    """What an input of an image model was like, without saying whose."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    intensity: float
+    """Mean of the prepared grey values, 0 to 1."""
+    contrast: float
+    """Their standard deviation."""
+    score: float
+    """The highest probability of a finding."""
+    distance: float | None
+    """From the training images, where the package has a gate; see `workers.models.gate`."""
+
+
 class Outcome(BaseModel):
     """What a worker concludes about one input; the ledger makes a result of it."""
 
@@ -66,8 +91,11 @@ class Outcome(BaseModel):
     status: ResultStatus
     model: ModelReference
     sop_instance_uids: tuple[str, ...] = ()
+    receipt: Receipt | None = None
     findings: tuple[Finding, ...] = ()
+    cautions: tuple[Caution, ...] = ()
     error: ResultError | None = None
+    figures: InputFigures | None = None
 
 
 class Result(BaseModel):
@@ -92,3 +120,6 @@ class Result(BaseModel):
     completed_at: datetime
     report_status: ReportStatus | None = None
     """Of a text: what its author says of this version of the report."""
+    receipt: Receipt | None = None
+    """What it was derived from and by; None where no model came to a conclusion."""
+    cautions: tuple[Caution, ...] = ()

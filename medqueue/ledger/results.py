@@ -94,9 +94,11 @@ def append(
         "model_version": outcome.model.version,
         "model": outcome.model.model_dump(mode="json"),
         "findings": [finding.model_dump(mode="json") for finding in outcome.findings],
+        "cautions": [caution.model_dump(mode="json") for caution in outcome.cautions],
         "error": outcome.error.model_dump(mode="json") if outcome.error else None,
         "received_at": identity.received_at,
         "completed_at": now,
+        "receipt": outcome.receipt.model_dump(mode="json") if outcome.receipt else None,
     }
     connection.execute(insert_if_new(connection, results), row)
 

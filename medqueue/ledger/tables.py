@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -253,9 +254,11 @@ results = Table(
     Column("model_version", String(64), nullable=False),
     Column("model", _Json, nullable=False),
     Column("findings", _Json, nullable=False),
+    Column("cautions", _Json, nullable=False, server_default=text("'[]'")),
     Column("error", _Json),
     Column("received_at", Timestamp, nullable=False),
     Column("completed_at", Timestamp, nullable=False),
+    Column("receipt", _Json),
     UniqueConstraint("subject_id", "input_digest", "model_name", "model_version", "round"),
     Index("ix_results_kind_status", "kind", "status"),
     # What FHIR searches for; each with `seq`, in whose order pages come.
@@ -264,6 +267,21 @@ results = Table(
     Index("ix_results_patient_id", "patient_id", "seq"),
     Index("ix_results_report_id", "report_id", "seq"),
     sqlite_autoincrement=True,
+)
+
+# What the inputs of a model version were like, without saying whose; drift is told by it.
+input_figures = Table(
+    "input_figures",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("model_name", String(64), nullable=False),
+    Column("model_version", String(64), nullable=False),
+    Column("at", Timestamp, nullable=False),
+    Column("intensity", Float, nullable=False),
+    Column("contrast", Float, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("distance", Float),
+    Index("ix_input_figures_model", "model_name", "model_version", "at"),
 )
 
 models = Table(

@@ -32,6 +32,8 @@ FEED_COLUMNS = [
     "received_at",
     "completed_at",
     "report_status",
+    "receipt",
+    "cautions",
 ]
 """Of the contract: integrators read them by SQL, so they may only grow at the end."""
 

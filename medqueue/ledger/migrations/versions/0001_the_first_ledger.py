@@ -165,9 +165,11 @@ def upgrade() -> None:
     sa.Column('model_version', sa.String(length=64), nullable=False),
     sa.Column('model', JSON_COLUMN, nullable=False),
     sa.Column('findings', JSON_COLUMN, nullable=False),
+    sa.Column('cautions', JSON_COLUMN, server_default=sa.text("'[]'"), nullable=False),
     sa.Column('error', JSON_COLUMN, nullable=True),
     sa.Column('received_at', Timestamp(), nullable=False),
     sa.Column('completed_at', Timestamp(), nullable=False),
+    sa.Column('receipt', JSON_COLUMN, nullable=True),
     sa.PrimaryKeyConstraint('seq', name=op.f('pk_results')),
     sa.UniqueConstraint('id', name=op.f('uq_results_id')),
     sa.UniqueConstraint('subject_id', 'input_digest', 'model_name', 'model_version', 'round', name=op.f('uq_results_subject_id_input_digest_model_name_model_version_round')),
@@ -180,6 +182,20 @@ def upgrade() -> None:
         batch_op.create_index('ix_results_patient_id', ['patient_id', 'seq'], unique=False)
         batch_op.create_index('ix_results_report_id', ['report_id', 'seq'], unique=False)
         batch_op.create_index(batch_op.f('ix_results_study_instance_uid'), ['study_instance_uid'], unique=False)
+
+    op.create_table('input_figures',
+    sa.Column('id', sa.String(length=32), nullable=False),
+    sa.Column('model_name', sa.String(length=64), nullable=False),
+    sa.Column('model_version', sa.String(length=64), nullable=False),
+    sa.Column('at', Timestamp(), nullable=False),
+    sa.Column('intensity', sa.Float(), nullable=False),
+    sa.Column('contrast', sa.Float(), nullable=False),
+    sa.Column('score', sa.Float(), nullable=False),
+    sa.Column('distance', sa.Float(), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_input_figures'))
+    )
+    with op.batch_alter_table('input_figures', schema=None) as batch_op:
+        batch_op.create_index('ix_input_figures_model', ['model_name', 'model_version', 'at'], unique=False)
 
     op.create_table('studies',
     sa.Column('id', sa.String(length=32), nullable=False),
@@ -298,7 +314,9 @@ def upgrade() -> None:
         SELECT seq, id, kind, status, study_instance_uid, series_instance_uid,
                sop_instance_uids, accession_number, patient_id, report_id,
                model, findings, error, received_at, completed_at,
-               (SELECT status FROM reports WHERE reports.id = results.subject_id) AS report_status
+               (SELECT status FROM reports WHERE reports.id = results.subject_id) AS report_status,
+               receipt,
+               cautions
         FROM results
         """
     )
@@ -337,6 +355,10 @@ def downgrade() -> None:
         batch_op.drop_index('ix_results_accession_number')
 
     op.drop_table('results')
+    with op.batch_alter_table('input_figures', schema=None) as batch_op:
+        batch_op.drop_index('ix_input_figures_model')
+
+    op.drop_table('input_figures')
     op.drop_table('documents')
     with op.batch_alter_table('orders', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_orders_study_instance_uid'))
