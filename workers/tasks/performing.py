@@ -28,6 +28,7 @@ from medqueue.logs import get_logger
 from schemas.manifest import Manifest
 from schemas.result import Outcome, ResultError, ResultStatus
 from schemas.work import Claim, FollowUp, WorkToPublish
+from workers.inference.receipt import receipt_of
 from workers.tasks.process import WorkerProcess
 
 _logger = get_logger(__name__)
@@ -90,7 +91,7 @@ def _attempt(
     try:
         with Heartbeat(process.ledger, claim):
             conclusion = do(claim, manifest)
-        _end_well(process, claim, conclusion)
+        _end_well(process, claim, _with_receipt(conclusion, claim, manifest))
     except LeaseLostError:
         raise
     except UnsupportedInputError as error:
@@ -108,6 +109,13 @@ def _attempt(
     else:
         return claim
     return None
+
+
+def _with_receipt(conclusion: Conclusion, claim: Claim, manifest: Manifest) -> Conclusion:
+    if isinstance(conclusion, Outcome) and conclusion.status is ResultStatus.FINAL:
+        receipt = receipt_of(manifest, claim.input_digest)
+        return conclusion.model_copy(update={"receipt": receipt})
+    return conclusion
 
 
 def _end_well(process: WorkerProcess, claim: Claim, conclusion: Conclusion) -> None:
