@@ -118,8 +118,8 @@ def _refusal(kind: str, count: int) -> str:
         "patients": "are of patients who are in another split too",
     }[kind]
     return (
-        f"{count} images of the train split {what}: see `medqueue data-report`, then mend the data "
-        f'or set data.cleaning.{kind} to "drop" or "keep"'
+        f"{count} images of the train split {what}: look at them with `medqueue data-report`; then "
+        f'mend the data, or set data.cleaning.{kind} to "drop" or "keep"'
     )
 
 
