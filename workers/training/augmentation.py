@@ -8,14 +8,20 @@ from torch.nn import functional
 
 from workers.training.config import Augmentation
 
+_BLUR = torch.tensor([[[[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]]]) / 16
+"""The binomial filter of three by three."""
+
 
 def augment(images: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
-    """Bend each image its own way: mirror, affine map, contrast, brightness, gamma, noise.
+    """Bend each image its own way: mirror, affine map, sharpness, gamma, contrast, light, noise.
 
     Takes and returns (n, 1, rows, columns) with values 0..1, before normalisation, so that the
     amounts in the configuration mean the same whatever the mean and deviation are.
     """
-    return _intensity(_affine(images, how, generator), how, generator)
+    bent = _affine(images, how, generator)
+    if how.sharpness:
+        bent = _sharpened(bent, how, generator)
+    return _intensity(bent, how, generator)
 
 
 def _between(count: int, limit: float, generator: torch.Generator) -> Tensor:
@@ -41,8 +47,18 @@ def _affine(images: Tensor, how: Augmentation, generator: torch.Generator) -> Te
         ],
         dim=1,
     )
+    if how.aspect:
+        wider = torch.exp(_between(count, how.aspect, generator))
+        theta[:, :, :2] *= torch.stack([wider, 1 / wider], dim=1).unsqueeze(1)
     grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def _sharpened(images: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
+    """Add to each image, or take from it, a share of its difference from its blur."""
+    share = _between(len(images), how.sharpness, generator).view(-1, 1, 1, 1)
+    blurred = functional.conv2d(functional.pad(images, (1, 1, 1, 1), mode="replicate"), _BLUR)
+    return images + share * (images - blurred)
 
 
 def _intensity(images: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:

@@ -90,6 +90,8 @@ class Augmentation(_Strict):
     """Zoom between 1 - scale and 1 + scale."""
     shear: Share = 0.05
     """Up to this tangent either way."""
+    aspect: Share = 0
+    """Ratio of width to height between exp(-2 aspect) and exp(2 aspect), the area kept."""
     flip: Share = 0.5
     """Probability of mirroring left and right."""
     brightness: Share = 0.12
@@ -98,6 +100,9 @@ class Augmentation(_Strict):
     """Contrast between 1 - contrast and 1 + contrast, about the image's mean."""
     gamma: Share = 0.3
     """Exponent between exp(-gamma) and exp(gamma)."""
+    sharpness: Share = 0
+    """From blurred to sharpened by up to this share of the detail that a small blur removes: how
+    sharp an image is depends on the device, and must not be what a finding is told by."""
     noise: Share = 0.02
     """Standard deviation of added noise, up to this share of the full range."""
 
