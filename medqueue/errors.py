@@ -198,3 +198,9 @@ class PackageError(MedqueueError):
     """A model package is refused: its manifest, hash or format is wrong."""
 
     code = "package"
+
+
+class TrainingDivergedError(MedqueueError):
+    """The loss of a training is no finite number any more."""
+
+    code = "training-diverged"

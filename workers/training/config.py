@@ -6,7 +6,7 @@ the temperature, the vocabulary, the digests of the files, and the day.
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
@@ -15,6 +15,7 @@ from schemas.manifest import Accepts, ImagePreparation, Label, Name, Version
 from workers.training.image_data import ImageData
 from workers.training.optimisation import Optimisation, Share
 from workers.training.records import RecordForm
+from workers.training.search import Search
 
 
 class _Strict(BaseModel):
@@ -122,6 +123,7 @@ class ImageTraining(_Strict):
     package: ImagePackage
     augmentation: Augmentation = Augmentation()
     optimisation: Optimisation = Optimisation()
+    tune: Search | None = None
 
 
 class TextTraining(_Strict):
@@ -132,6 +134,7 @@ class TextTraining(_Strict):
     package: TextPackage
     augmentation: TextAugmentation = TextAugmentation()
     optimisation: Optimisation = Optimisation()
+    tune: Search | None = None
 
 
 TrainConfig = Annotated[ImageTraining | TextTraining, Field(discriminator="kind")]
@@ -141,10 +144,16 @@ _ADAPTER: TypeAdapter[ImageTraining | TextTraining] = TypeAdapter(TrainConfig)
 def read_config(path: Path) -> ImageTraining | TextTraining:
     """Read and check a training configuration; an unknown key is refused by name."""
     try:
-        table = {"kind": "image"} | tomllib.loads(path.read_text(encoding="utf-8"))
-        return _ADAPTER.validate_python(table)
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read as TOML: {error}") from error
+    return parse_config(table, path)
+
+
+def parse_config(table: dict[str, Any], path: Path) -> ImageTraining | TextTraining:
+    """Check the content of a training configuration; `path` is for the error."""
+    try:
+        return _ADAPTER.validate_python({"kind": "image"} | table)
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"

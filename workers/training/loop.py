@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from medqueue.errors import ConfigurationError
+from medqueue.errors import ConfigurationError, TrainingDivergedError
 from workers.training.batches import Batches
 from workers.training.chance import chance_state, restore_chance, seed_everything
 from workers.training.checkpoint import Checkpoint
@@ -78,6 +78,11 @@ class Training:
         if how.precision != "float32" and team.device.type != "cuda":
             raise ConfigurationError(
                 f"optimisation.precision: {how.precision} needs a GPU; here it would only be slower"
+            )
+        if batches.steps == 0:
+            raise ConfigurationError(
+                f"the train split does not fill one batch of {how.batch_size}: "
+                "lower optimisation.batch_size"
             )
         self._how, self._batches, self._team = how, batches, team
         self._generator = seed_everything(how.seed)
@@ -215,7 +220,7 @@ class Training:
     def _finite(self, loss: Tensor) -> float:
         value = loss.item()
         if not math.isfinite(value):
-            raise ConfigurationError(
+            raise TrainingDivergedError(
                 f"the loss is no finite number in epoch {len(self.epochs) + 1}: "
                 "lower optimisation.learning_rate, or set optimisation.clip_norm"
             )

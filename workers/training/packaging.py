@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from workers.training.recipes import Trained
 
 WEIGHTS_NAME = "weights.safetensors"
 TOKENIZER_NAME = "tokenizer.json"
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 GATE_NAME = "gate.safetensors"
 IMAGE_CHECKS_NAME = "check.safetensors"
 TEXT_CHECKS_NAME = "check.jsonl"
@@ -133,10 +135,12 @@ def toml_of(table: dict[str, Any], heading: str = "") -> str:
 
     Python reads TOML but does not write it; a manifest needs no more of the format than this.
     """
-    lines = [f"{key} = {_value(value)}" for key, value in table.items() if not _is_table(value)]
+    lines = [
+        f"{_key(key)} = {_value(value)}" for key, value in table.items() if not _is_table(value)
+    ]
     text = "\n".join(lines) + "\n" if lines else ""
     for key, value in table.items():
-        name = f"{heading}{key}"
+        name = f"{heading}{_key(key)}"
         if isinstance(value, dict) and value:
             text += f"\n[{name}]\n{toml_of(value, f'{name}.')}"
         elif _is_table(value):
@@ -145,9 +149,12 @@ def toml_of(table: dict[str, Any], heading: str = "") -> str:
 
 
 def _is_table(value: object) -> bool:
-    return isinstance(value, dict) or (
-        isinstance(value, list) and bool(value) and isinstance(value[0], dict)
-    )
+    first = value[0] if isinstance(value, list) and value else value
+    return isinstance(first, dict) and bool(first)
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else _value(name)
 
 
 def _value(value: object) -> str:

@@ -42,16 +42,22 @@ def train_package(
         device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
         seconds: Between two checkpoints.
     """
-    chosen = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    if chosen == "cuda" and torch.cuda.device_count() < processes:
-        raise ConfigurationError(
-            f"device: {processes} processes need as many GPUs; "
-            f"here are {torch.cuda.device_count()}: name fewer, or --device cpu"
-        )
+    chosen = device_of(device, processes)
     read_config(config)
     _check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     in_team(processes, chosen, partial(_work, config, folder, show, seconds))
+
+
+def device_of(wanted: str, processes: int) -> str:
+    """Return `cpu` or `cuda` for `auto`, and refuse more processes than there are GPUs."""
+    chosen = wanted if wanted != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    if chosen == "cuda" and torch.cuda.device_count() < processes:
+        raise ConfigurationError(
+            f"--device cuda: {processes} processes need as many GPUs; "
+            f"here are {torch.cuda.device_count()}: name fewer, or --device cpu"
+        )
+    return chosen
 
 
 def train_as(config: ImageTraining | TextTraining, run: Run) -> Trained:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from medqueue.errors import ConfigurationError
+from medqueue.errors import ConfigurationError, TrainingDivergedError
 from workers.training.checkpoint import Checkpoint
 from workers.training.loop import Run, Training, train_network
 from workers.training.optimisation import Optimisation
@@ -149,8 +149,13 @@ def test_a_loss_that_is_no_number_ends_the_training_with_the_cure() -> None:
         nn.init.constant_(layer.weight, float("inf"))
         return layer
 
-    with pytest.raises(ConfigurationError, match="learning_rate"):
+    with pytest.raises(TrainingDivergedError, match="learning_rate"):
         train_network(broken, Points(), Optimisation(), unmoved, Run())
+
+
+def test_too_few_cases_for_a_batch_are_refused_with_the_cure() -> None:
+    with pytest.raises(ConfigurationError, match="batch_size"):
+        train_network(network, Points(size=33), Optimisation(batch_size=33), unmoved, Run())
 
 
 def test_mixed_precision_without_a_gpu_is_refused() -> None:
