@@ -7,7 +7,6 @@ from pydantic import BaseModel, ConfigDict
 
 from schemas.finding import Finding
 from schemas.receipt import Receipt
-from schemas.receipt import Receipt
 from schemas.report import ReportStatus
 
 
@@ -93,7 +92,6 @@ class Outcome(BaseModel):
     model: ModelReference
     sop_instance_uids: tuple[str, ...] = ()
     receipt: Receipt | None = None
-    receipt: Receipt | None = None
     findings: tuple[Finding, ...] = ()
     cautions: tuple[Caution, ...] = ()
     error: ResultError | None = None
@@ -122,8 +120,6 @@ class Result(BaseModel):
     completed_at: datetime
     report_status: ReportStatus | None = None
     """Of a text: what its author says of this version of the report."""
-    receipt: Receipt | None = None
-    """What it was derived from and by; None where no model came to a conclusion."""
     receipt: Receipt | None = None
     """What it was derived from and by; None where no model came to a conclusion."""
     cautions: tuple[Caution, ...] = ()

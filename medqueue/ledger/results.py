@@ -99,7 +99,6 @@ def append(
         "received_at": identity.received_at,
         "completed_at": now,
         "receipt": outcome.receipt.model_dump(mode="json") if outcome.receipt else None,
-        "receipt": outcome.receipt.model_dump(mode="json") if outcome.receipt else None,
     }
     connection.execute(insert_if_new(connection, results), row)
 

@@ -259,7 +259,6 @@ results = Table(
     Column("received_at", Timestamp, nullable=False),
     Column("completed_at", Timestamp, nullable=False),
     Column("receipt", _Json),
-    Column("receipt", _Json),
     UniqueConstraint("subject_id", "input_digest", "model_name", "model_version", "round"),
     Index("ix_results_kind_status", "kind", "status"),
     # What FHIR searches for; each with `seq`, in whose order pages come.

@@ -33,7 +33,6 @@ FEED_COLUMNS = [
     "completed_at",
     "report_status",
     "receipt",
-    "receipt",
     "cautions",
 ]
 """Of the contract: integrators read them by SQL, so they may only grow at the end."""

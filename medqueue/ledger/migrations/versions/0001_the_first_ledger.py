@@ -170,7 +170,6 @@ def upgrade() -> None:
     sa.Column('received_at', Timestamp(), nullable=False),
     sa.Column('completed_at', Timestamp(), nullable=False),
     sa.Column('receipt', JSON_COLUMN, nullable=True),
-    sa.Column('receipt', JSON_COLUMN, nullable=True),
     sa.PrimaryKeyConstraint('seq', name=op.f('pk_results')),
     sa.UniqueConstraint('id', name=op.f('uq_results_id')),
     sa.UniqueConstraint('subject_id', 'input_digest', 'model_name', 'model_version', 'round', name=op.f('uq_results_subject_id_input_digest_model_name_model_version_round')),
@@ -316,7 +315,6 @@ def upgrade() -> None:
                sop_instance_uids, accession_number, patient_id, report_id,
                model, findings, error, received_at, completed_at,
                (SELECT status FROM reports WHERE reports.id = results.subject_id) AS report_status,
-               receipt,
                receipt,
                cautions
         FROM results
