@@ -7,10 +7,14 @@ from workers.training.progress import Epoch, Start
 
 
 class TrainingBar:
-    """Shows the batches of a training on standard error."""
+    """Shows the batches of a training.
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+    Args:
+        console: Where; by default standard error.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
