@@ -1,4 +1,4 @@
-"""The commands `medqueue train` and `medqueue evaluate`: reading, running, printing, no more."""
+"""The command `medqueue train`: reading, running, printing, no more."""
 
 import json
 from functools import partial
@@ -74,63 +74,23 @@ def train(
 
 
 def _show_trained(manifest: "Manifest", measured: "Evaluation", *, as_json: bool) -> None:
-    _print(manifest.name, manifest.version, "val", measured, as_json=as_json)
+    from workers.training.printing import print_figures
 
-
-@click.command(epilog="Example: medqueue evaluate cxr-pneumonia --data pneumoniamnist.npz --json")
-@click.argument("name")
-@click.option(
-    "--data",
-    type=_FILE,
-    required=True,
-    help="Images: an npz file in MedMNIST's form. Texts: JSON lines. "
-    "Its test split is used, else val, else train.",
-)
-@click.option("--positive-class", default=1, show_default=True, help="The class that is present.")
-@click.option(
-    "--form",
-    type=_FILE,
-    help="A training configuration whose [data] says how to read JSON lines; "
-    "by default the one in the package.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def evaluate(name: str, data: Path, positive_class: int, form: Path | None, as_json: bool) -> None:
-    """Measure the model NAME (a bundled model, or the folder of a package) on labelled data."""
-    from workers.models.package import bundled_packages, load_package
-    from workers.training.measure import form_of, measure
-
-    folders = {folder.name: folder for folder in bundled_packages()}
-    package = load_package(folders.get(name, Path(name)))
-    measured = measure(package, data, positive_class=positive_class, form=form_of(package, form))
-    manifest = package.manifest
-    _print(manifest.name, manifest.version, measured.split, measured.evaluation, as_json=as_json)
-
-
-def _print(
-    name: str, version: str, split: str | None, measured: "Evaluation", *, as_json: bool
-) -> None:
-    if as_json:
-        content: dict[str, object] = {
-            "model": name,
-            "version": version,
-            "split": split,
-            "n": measured.n,
-            "metrics": measured.metrics,
-            "confusion": measured.confusion,
-        }
-        if measured.labels:
-            content["labels"] = measured.labels
-        click.echo(json.dumps(content))
+    if not as_json:
+        print_figures(manifest.name, manifest.version, "val", measured)
         return
-    click.echo(f"{name} {version} on {measured.n} inputs of the {split or 'whole'} split")
-    for metric, value in measured.metrics.items():
-        click.echo(f"  {metric:<16}{value:.4f}")
-    for count, number in measured.confusion.items():
-        click.echo(f"  {count:<16}{number}")
+    content: dict[str, object] = {
+        "model": manifest.name,
+        "version": manifest.version,
+        "split": "val",
+        "n": measured.n,
+        "metrics": measured.metrics,
+        "confusion": measured.confusion,
+    }
     if measured.labels:
-        click.echo(f"  {'label':<28}{'present':>8}{'auroc':>8}{'auprc':>8}{'f1':>8}")
-    for label, values in measured.labels.items():
-        click.echo(
-            f"  {label:<28}{values['present']:>8.0f}"
-            f"{values['auroc']:>8.3f}{values['auprc']:>8.3f}{values['f1']:>8.3f}"
-        )
+        content["labels"] = measured.labels
+    for name in ("calibration", "conformal"):
+        table = getattr(manifest, name)
+        if table is not None:
+            content[name] = table.model_dump(mode="json")
+    click.echo(json.dumps(content))

@@ -12,7 +12,7 @@ from workers.models.lexicon import parse_lexicon
 from workers.models.package import BUNDLED_FOLDER, load_package
 from workers.models.rules import RuleLabeler
 from workers.preprocess.text import split
-from workers.training.commands import evaluate
+from workers.training.evaluate_command import evaluate
 from workers.training.measure import form_of
 from workers.training.records import read_records
 

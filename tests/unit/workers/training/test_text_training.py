@@ -12,8 +12,9 @@ from schemas.finding import Presence
 from workers.inference.reader import TextReader
 from workers.models.package import load_package
 from workers.preprocess.text import split
-from workers.training.commands import evaluate, train
+from workers.training.commands import train
 from workers.training.config import read_config
+from workers.training.evaluate_command import evaluate
 
 CONFIG = """
 kind = "text"

@@ -16,10 +16,11 @@ from workers.inference.session import Session
 from workers.models.package import load_package
 from workers.preprocess.pixels import normalise
 from workers.training.augmentation import augment
-from workers.training.commands import evaluate, train
+from workers.training.commands import train
 from workers.training.config import Augmentation, read_config
 from workers.training.data import read_split
 from workers.training.evaluate import evaluate_probabilities
+from workers.training.evaluate_command import evaluate
 from workers.training.packaging import toml_of
 
 
