@@ -15,8 +15,8 @@ from workers.training.reliability import error_by_chance, reliability
 LOWEST, HIGHEST = 0.05, 20.0
 """A temperature at either end means that the network has not learnt: sure and wrong, or blind."""
 _DOUBT = 0.1
-"""Of one case with either answer is added to each side: one without a mistake, in a small
-validation split, would be certain for ever. More makes all sides less sure than they may be."""
+"""Of one case with either answer is added: a network without a mistake in a small validation split
+would be certain for ever. More makes all less sure than they may be."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _STEPS = 60
 
@@ -109,7 +109,7 @@ def _doubted(targets: Tensor) -> Tensor:
 
 
 def _one_temperature(logits: Tensor, targets: Tensor) -> Temperatures:
-    temperature = fit_temperature(logits, targets)
+    temperature = fit_temperature(logits, _doubted(targets))
     return temperature, temperature
 
 

@@ -64,6 +64,7 @@ def evaluate(
     """
     from workers.training.assessment import assess
     from workers.training.chosen import chosen_package
+    from workers.training.history import read_history
     from workers.training.measure import measure
     from workers.training.plots import write_pictures
     from workers.training.printing import print_figures
@@ -72,10 +73,11 @@ def evaluate(
     package = chosen_package(name)
     measured = measure(package, data, positive_class=positive_class, config=form)
     assessment = assess(package, measured, robustness=robustness)
+    history = read_history(package.folder)
     if report is not None:
-        write_report(report, assessment, data.name)
+        write_report(report, assessment, data.name, history)
     if pictures is not None:
-        write_pictures(pictures, assessment)
+        write_pictures(pictures, assessment, history)
     if as_json:
         click.echo(json.dumps(assessment.as_json()))
     else:

@@ -77,6 +77,15 @@ def test_calibration_lowers_the_error_on_cases_that_it_was_not_fitted_on() -> No
     assert figures.ece < 2 * figures.ece_by_chance
 
 
+def test_a_network_without_a_mistake_does_not_become_certain() -> None:
+    targets = np.arange(40) % 2 == 0
+    logits = torch.where(torch.from_numpy(targets), 1.0, -1.0)[:, None]
+
+    temperatures, _ = calibrate(logits, targets[:, None], seed=0)
+
+    assert 0.99 < calibrated_probabilities(torch.ones(1, 1), temperatures).item() < 0.999
+
+
 def test_halves_have_as_many_present_and_absent_and_hang_on_the_seed_alone() -> None:
     targets = np.arange(41) % 3 == 0
 
