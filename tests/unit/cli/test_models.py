@@ -10,8 +10,10 @@ from click.testing import CliRunner, Result
 from medqueue.cli.db import db
 from medqueue.cli.models import models
 from medqueue.errors import PackageError
+from medqueue.storage.packages import read_manifest
 
 BUNDLED = Path(__file__).parents[3] / "workers" / "models" / "bundled"
+CHEST = read_manifest(BUNDLED / "cxr-pneumonia").version
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +30,7 @@ def newer(tmp_path: Path) -> Path:
     shutil.copytree(BUNDLED / "cxr-pneumonia", folder)
     manifest = (folder / "manifest.toml").read_text()
     (folder / "manifest.toml").write_text(
-        manifest.replace('\nversion = "0.1.0"', '\nversion = "9.9.9"')
+        manifest.replace(f'\nversion = "{CHEST}"', '\nversion = "9.9.9"')
     )
     (folder / "notes.exe").write_bytes(b"MZ")
     return folder
@@ -63,11 +65,11 @@ def test_the_bundled_network_for_texts_waits_to_be_promoted() -> None:
 
 def test_an_added_version_waits_for_promote_and_can_be_rolled_back(newer: Path) -> None:
     run("add", str(newer))
-    assert released()["cxr-pneumonia"] == "0.1.0"
+    assert released()["cxr-pneumonia"] == CHEST
     run("promote", "cxr-pneumonia", "9.9.9")
     assert released()["cxr-pneumonia"] == "9.9.9"
     run("rollback", "cxr-pneumonia")
-    assert released()["cxr-pneumonia"] == "0.1.0"
+    assert released()["cxr-pneumonia"] == CHEST
 
 
 def test_only_the_files_of_a_package_are_copied(newer: Path, data_dir: Path) -> None:
