@@ -3,59 +3,53 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from points import train_in
 from squares import write_config, write_squares
 from workers.training.checkpoint import CHECKPOINT_NAME
-from workers.training.distributed import Team
+from workers.training.distributed import Team, in_team
+from workers.training.history import read_history
 
-TRANSFORMER = 'architecture = "vision-transformer"'
-WITHOUT_BATCH_STATISTICS = "{ size = 12, patch = 4, width = 8, heads = 2, layers = 1 }"
-"""Those of a part of a batch differ from those of the whole."""
-
-
-def config_of(folder: Path) -> Path:
-    config = write_config(folder, write_squares(folder))
-    text = config.read_text().replace('architecture = "residual-cnn"', TRANSFORMER)
-    text = text.replace("{ width = 4, blocks = 1, mirror = true }", WITHOUT_BATCH_STATISTICS)
-    # Adam would make much of the smallest gradients, and with them of how they were rounded.
-    config.write_text(text + 'optimiser = "sgd"\nschedule = "cosine"\n', encoding="utf-8")
-    return config
-
-
-def trained_by(processes: int, config: Path, folder: Path) -> dict[str, Any]:
-    medqueue = Path(sys.executable).with_name("medqueue")
-    command = [medqueue, "train", config, "--output", folder, "--processes", str(processes)]
-    ended = subprocess.run(
-        [*command, "--device", "cpu", "--json"],
-        env={"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        check=False,
-        timeout=100,
-    )
-    assert ended.returncode == 0, ended.stderr.decode()
-    printed: dict[str, Any] = json.loads(ended.stdout)
-    return printed
+# Several processes load torch, which takes its time on a busy machine.
+SLOW = pytest.mark.timeout(300)
 
 
 @pytest.mark.integration
+@SLOW
 def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
-    config = config_of(tmp_path)
+    for size in (1, 2):
+        in_team(size, "cpu", partial(train_in, to=tmp_path / f"{size}.safetensors"))
 
-    alone = trained_by(1, config, tmp_path / "one")
-    together = trained_by(2, config, tmp_path / "two")
+    alone, together = (load_file(tmp_path / f"{size}.safetensors") for size in (1, 2))
+    for name, weights in alone.items():
+        torch.testing.assert_close(weights, together[name], atol=1e-5, rtol=1e-4)
 
-    assert alone["metrics"]["auroc"] == pytest.approx(together["metrics"]["auroc"], abs=1e-3)
-    one, two = (load_file(tmp_path / name / "weights.safetensors") for name in ("one", "two"))
-    for name, weights in one.items():
-        torch.testing.assert_close(weights, two[name], atol=1e-4, rtol=1e-3)
-    assert not (tmp_path / "two" / CHECKPOINT_NAME).exists()
+
+@pytest.mark.integration
+@SLOW
+def test_the_command_trains_with_two_processes(tmp_path: Path) -> None:
+    config = write_config(tmp_path, write_squares(tmp_path))
+    config.write_text(config.read_text().replace("epochs = 6", "epochs = 2"), encoding="utf-8")
+    command = [Path(sys.executable).with_name("medqueue"), "train", config, "--processes", "2"]
+
+    ended = subprocess.run(
+        [*command, "--output", tmp_path / "out", "--device", "cpu", "--json"],
+        env={"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stderr.decode()
+    assert json.loads(ended.stdout)["model"] == "squares"
+    assert len(read_history(tmp_path / "out")) == 2
+    assert not (tmp_path / "out" / CHECKPOINT_NAME).exists()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])

@@ -1,6 +1,6 @@
 """The loop: its state is all there is to it, it stops in time, and it says what went wrong."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,30 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from medqueue.errors import ConfigurationError, TrainingDivergedError
+from points import Points, unmoved
 from workers.training.checkpoint import Checkpoint
 from workers.training.loop import Run, Training, train_network
 from workers.training.optimisation import Optimisation
 from workers.training.progress import Epoch, Start
 
 torch.set_num_threads(1)
-
-
-class Points:
-    """Points in the plane, present to the right, in an order of chance."""
-
-    def __init__(self, *, size: int = 8, mirrored: bool = False, draws: int = 1) -> None:
-        generator = torch.Generator().manual_seed(4)
-        self._points = torch.randn(32, 2, generator=generator)
-        self.targets = (self._points[:, :1] < 0 if mirrored else self._points[:, :1] > 0).float()
-        self._size, self._draws = size, draws
-        self.steps = len(self._points) // size
-
-    def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        for _ in range(self._draws):
-            order = torch.randperm(len(self._points), generator=generator)
-        for step in range(self.steps):
-            chosen = order[step * self._size : (step + 1) * self._size]
-            yield self._points[chosen], self.targets[chosen]
 
 
 class Told:
@@ -55,10 +38,6 @@ class Told:
 
 def network() -> nn.Module:
     return nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.3), nn.ReLU(), nn.Linear(8, 1))
-
-
-def unmoved(_: nn.Module) -> Mapping[str, float]:
-    return {"loss": 0.5, "auroc": 0.5, "accuracy": 0.5}
 
 
 def train(how: Optimisation, **run: Any) -> nn.Module:
