@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from schemas.finding import Code, Finding, Presence
+from schemas.preparation import TablePreparation
 from schemas.result import ModelReference, ResultKind
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -240,6 +241,8 @@ class Manifest(_Strict):
     """Of the weights file."""
     accepts: Accepts
     preparation: ImagePreparation | None = None
+    table: TablePreparation | None = None
+    """What an image model is told beside the pixels."""
     tokenization: Tokenization | None = None
     check: CheckSet | None = None
     gate: Gate | None = None
@@ -282,6 +285,11 @@ class Manifest(_Strict):
             if files.setdefault(named.file, named.sha256) != named.sha256:
                 raise ValueError(f"{named.file} is named with two digests")
         return files
+
+    @property
+    def planes(self) -> int:
+        """Return how many planes a prepared image has: the picture, and one a number of a row."""
+        return 1 + (len(self.table.features) if self.table else 0)
 
     @property
     def temperatures(self) -> Temperatures:

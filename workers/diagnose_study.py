@@ -14,6 +14,7 @@ from medqueue.ledger.engine import Ledger
 from medqueue.storage.artifacts import ArtifactStore
 from medqueue.storage.instances import InstanceStore
 from schemas.manifest import ImagePreparation, Manifest
+from schemas.preparation import TablePreparation
 from schemas.result import Outcome, ResultStatus
 from schemas.work import Claim, FollowUp, Stage
 
@@ -22,8 +23,8 @@ _IMAGES = "images"
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Probabilities (images, labels) for prepared images (images, 1, rows, columns)."""
 
-Prepare = Callable[[Sequence[Path], ImagePreparation], NDArray[np.float32]]
-"""Prepared images (images, 1, rows, columns) of files; see `workers.preprocess.isolated`."""
+Prepare = Callable[[Sequence[Path], ImagePreparation, TablePreparation | None], NDArray[np.float32]]
+"""Prepared images (images, planes, rows, columns) of files; see `workers.preprocess.isolated`."""
 
 
 class SeriesDiagnosis:
@@ -104,7 +105,8 @@ class SeriesDiagnosis:
     def _prepared(self, rows: Sequence[Row[Any]], manifest: Manifest) -> NDArray[np.float32]:
         if manifest.preparation is None:
             raise UnsupportedInputError(f"{manifest.name} does not say how to prepare images")
-        return self._prepare_files([self._path_of(row) for row in rows], manifest.preparation)
+        paths = [self._path_of(row) for row in rows]
+        return self._prepare_files(paths, manifest.preparation, manifest.table)
 
     def _path_of(self, row: Row[Any]) -> Path:
         path = self._instances.path_of(row.path)

@@ -135,7 +135,7 @@ def _look_again(
         nursery = Nursery()
         stack.callback(nursery.stop)
         prepare = stack.enter_context(closing(IsolatedPreparation(nursery)))
-        images = prepare(paths, manifest.preparation)
+        images = prepare(paths, manifest.preparation, manifest.table)
     highest = Session(package).predict(images).max(axis=0)
     return digest, tuple(
         label.judge(float(probability))

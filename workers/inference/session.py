@@ -41,11 +41,9 @@ class Session:
 
         More images than the manifest's `max_batch` are run in several passes.
         """
-        if batch.ndim != 4 or batch.shape[1:] != (1, *self._preparation.size):  # noqa: PLR2004 - n, 1, rows, columns
-            raise ModelError(
-                f"{self.manifest.name} takes (n, 1, {self._preparation.size[0]}, "
-                f"{self._preparation.size[1]}), not {batch.shape}"
-            )
+        taken = (self.manifest.planes, *self._preparation.size)
+        if batch.shape[1:] != taken:
+            raise ModelError(f"{self.manifest.name} takes {('n', *taken)}, not {batch.shape}")
         step = self.manifest.resources.max_batch
         passes = [self._forward(batch[at : at + step]) for at in range(0, len(batch), step)]
         empty = np.empty((0, len(self.manifest.labels)), dtype=np.float32)
@@ -80,4 +78,5 @@ class Session:
 
     def _warm_up(self) -> None:
         """Run once on a blank image, so that the first patient does not wait for lazy set-up."""
-        self._forward(np.zeros((1, 1, *self._preparation.size), dtype=np.float32))
+        shape = (1, self.manifest.planes, *self._preparation.size)
+        self._forward(np.zeros(shape, dtype=np.float32))

@@ -55,7 +55,11 @@ class ImageTableFusion(nn.Module):
         self.table = nn.Linear(columns, features)
         self.head = nn.Linear(2 * features, labels)
 
-    def forward(self, images: Tensor, table: Tensor) -> Tensor:
-        """Map images (n, 1, rows, columns) and their rows (n, columns) to logits (n, labels)."""
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map images with their rows behind them (n, 1 + columns, ...) to logits (n, labels).
+
+        A number of a row is a plane of its own, all of it that number.
+        """
+        images, table = inputs[:, :1], inputs[:, 1:].flatten(start_dim=2)[..., 0]
         both = torch.cat([self.image(images), self.table(table)], dim=1)
         return cast("Tensor", self.head(functional.relu(both)))

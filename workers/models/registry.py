@@ -27,7 +27,8 @@ class Builder(Protocol):
     """Makes an untrained network that maps a batch to logits (n, labels).
 
     A batch is (n, 1, rows, columns) or (n, 1, slices, rows, columns) float32 for images and token
-    numbers (n, length) int64 for texts; a network for texts is an `attention.TextNetwork`.
+    numbers (n, length) int64 for texts; a network for texts is an `attention.TextNetwork`. Images
+    with a table have further planes, one a number of their row (`preprocess.tabular.with_rows`).
     """
 
     def __call__(self, labels: int, **parameters: float | str | bool) -> nn.Module:

@@ -28,6 +28,7 @@ from medqueue.errors import (
     WorkError,
 )
 from schemas.manifest import ImagePreparation
+from schemas.preparation import TablePreparation
 
 PROGRAM = (sys.executable, "-P", "-c", "from workers.preprocess.nursery import main; main()")
 """An interpreter of its own: a fork of the worker would have its threads, its connections to
@@ -143,7 +144,12 @@ class IsolatedPreparation:
         self._decoder: _Decoder | None = None
         self._lock = threading.Lock()
 
-    def __call__(self, paths: Sequence[Path], preparation: ImagePreparation) -> NDArray[np.float32]:
+    def __call__(
+        self,
+        paths: Sequence[Path],
+        preparation: ImagePreparation,
+        table: TablePreparation | None = None,
+    ) -> NDArray[np.float32]:
         """Prepare files as `prepare_series` does, each file or volume with a deadline of its own.
 
         Raises:
@@ -153,7 +159,7 @@ class IsolatedPreparation:
         """
         parts = [paths] if preparation.takes == "volume" else [[path] for path in paths]
         with self._lock:
-            return np.concatenate([self._prepare(part, preparation) for part in parts])
+            return np.concatenate([self._prepare(part, preparation, table) for part in parts])
 
     def close(self) -> None:
         """Let the decoder go."""
@@ -161,11 +167,14 @@ class IsolatedPreparation:
             self._decoder.close()
             self._decoder = None
 
-    def _prepare(self, paths: Sequence[Path], preparation: ImagePreparation) -> NDArray[np.float32]:
+    def _prepare(
+        self, paths: Sequence[Path], preparation: ImagePreparation, table: TablePreparation | None
+    ) -> NDArray[np.float32]:
         seconds = self._seconds + (len(paths) - 1) * _SECONDS_A_SLICE
         request = {
             "paths": [str(path) for path in paths],
             "preparation": preparation.model_dump(mode="json"),
+            "table": table and table.model_dump(mode="json"),
             "seconds": seconds,
         }
         self._decoder = self._decoder or _Decoder(self._nursery)

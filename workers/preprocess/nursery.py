@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from medqueue.errors import WorkError
 from medqueue.logs import configure_logs, get_logger
 from schemas.manifest import ImagePreparation
+from schemas.preparation import TablePreparation
 from workers.preprocess.limits import limit_memory
 from workers.preprocess.series import prepare_series
 
@@ -116,6 +117,7 @@ def _serve(line: Connection) -> None:
         answer, prepared = _answer(
             [Path(path) for path in request["paths"]],
             ImagePreparation.model_validate(request["preparation"]),
+            request["table"] and TablePreparation.model_validate(request["table"]),
         )
         signal.setitimer(signal.ITIMER_REAL, 0)
         line.send_bytes(json.dumps(answer).encode())
@@ -124,10 +126,10 @@ def _serve(line: Connection) -> None:
 
 
 def _answer(
-    paths: list[Path], preparation: ImagePreparation
+    paths: list[Path], preparation: ImagePreparation, table: TablePreparation | None
 ) -> tuple[dict[str, object], NDArray[np.float32] | None]:
     try:
-        prepared = np.ascontiguousarray(prepare_series(paths, preparation))
+        prepared = np.ascontiguousarray(prepare_series(paths, preparation, table))
     except WorkError as error:
         return {"code": error.code, "detail": error.detail}, None
     except MemoryError:

@@ -72,6 +72,23 @@ def table_of(rows: Sequence[Row], table: TablePreparation) -> NDArray[np.float32
     return prepared
 
 
+def with_rows(images: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Put each row behind its picture: a plane a number, all of it that number.
+
+    So picture and row travel as one array, and neither can be taken for that of another image.
+
+    Args:
+        images: (n, 1, rows, columns).
+        rows: (n, features).
+
+    Returns:
+        (n, 1 + features, rows, columns).
+    """
+    behind = rows[:, :, np.newaxis, np.newaxis]
+    planes = np.broadcast_to(behind, (*rows.shape, *images.shape[2:]))
+    return np.concatenate([images, planes], axis=1)
+
+
 def number_of(text: str) -> float | None:
     """Read a number, or an age such as 045Y or 018M (PS3.5 section 6.2, AS) in years."""
     text = text.strip().upper()

@@ -9,6 +9,7 @@ from torch import Tensor
 from schemas.manifest import ImagePreparation
 from workers.models.attention import PADDING, UNKNOWN, pad
 from workers.models.tokenizer import Tokenizer
+from workers.preprocess.tabular import with_rows
 from workers.training.augmentation import augment
 from workers.training.config import Augmentation, TextAugmentation
 from workers.training.data import LabelledImages
@@ -31,7 +32,10 @@ class Batches(Protocol):
 
 
 class ImageBatches:
-    """Normalised images (n, 1, rows, columns); what does not fill a batch waits for chance."""
+    """Normalised images (n, 1, rows, columns); what does not fill a batch waits for chance.
+
+    Images with features have them behind as further planes.
+    """
 
     def __init__(
         self,
@@ -41,6 +45,7 @@ class ImageBatches:
         batch_size: int,
     ) -> None:
         self._pixels = torch.from_numpy(images.pixels).unsqueeze(1)
+        self._features = images.features
         self._preparation = preparation
         self._how = how
         self._size = batch_size
@@ -53,8 +58,11 @@ class ImageBatches:
         for step in range(self.steps):
             chosen = order[step * self._size : (step + 1) * self._size]
             bent = augment(self._pixels[chosen].float() / 255, self._how, generator)
-            normalised = (bent - self._preparation.mean) / self._preparation.std
-            yield normalised, self.targets[chosen]
+            inputs = (bent - self._preparation.mean) / self._preparation.std
+            if self._features is not None:
+                rows = self._features[chosen.numpy()]
+                inputs = torch.from_numpy(with_rows(inputs.numpy(), rows))
+            yield inputs, self.targets[chosen]
 
 
 class TextBatches:

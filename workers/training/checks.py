@@ -11,6 +11,7 @@ from workers.models.calibration import calibrated_probabilities
 from workers.models.check_set import ImageChecks, TextCheck
 from workers.models.tokenizer import Tokenizer
 from workers.preprocess.pixels import normalise
+from workers.preprocess.tabular import with_rows
 from workers.preprocess.text import split
 from workers.training.evaluate import logits_of_images, logits_of_texts
 from workers.training.phrasebook import LANGUAGES, write_records
@@ -23,13 +24,20 @@ _SMOOTHNESS = 8
 
 
 def image_checks(
-    network: nn.Module, preparation: ImagePreparation, temperatures: Temperatures
+    network: nn.Module,
+    preparation: ImagePreparation,
+    temperatures: Temperatures,
+    features: int = 0,
 ) -> ImageChecks:
-    """Return made-up images, prepared, with what the network says of them."""
+    """Return made-up images, prepared, with what the network says of them.
+
+    With `features` each has a made-up row of a table, of so many numbers, behind it.
+    """
     pixels = made_up_images(preparation.size, _IMAGES, _SEED)
-    logits = logits_of_images(network, pixels, preparation)
+    rows = np.random.default_rng(_SEED).normal(size=(_IMAGES, features)).astype(np.float32)
+    logits = logits_of_images(network, pixels, preparation, rows)
     return ImageChecks(
-        images=normalise(pixels, preparation),
+        images=with_rows(normalise(pixels, preparation), rows),
         probabilities=calibrated_probabilities(logits, temperatures).numpy(),
     )
 

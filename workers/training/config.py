@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from medqueue.errors import ConfigurationError
 from schemas.manifest import Accepts, ImagePreparation, Label, Name, Version
+from schemas.preparation import Column
 from workers.training.image_data import ImageData
 from workers.training.optimisation import Optimisation, Share
 from workers.training.records import RecordForm
@@ -65,6 +66,8 @@ class ImagePackage(_PackageConfig):
     """An image model has one label."""
 
     preparation: ImagePreparation
+    table: tuple[Column, ...] = ()
+    """What the model is told beside the pixels; for networks such as `image-table`."""
     label: Label
 
 

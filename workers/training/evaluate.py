@@ -17,6 +17,7 @@ from workers.models.attention import pad
 from workers.models.calibration import calibrated_probabilities
 from workers.models.tokenizer import Tokenizer
 from workers.preprocess.pixels import fit, normalise
+from workers.preprocess.tabular import with_rows
 from workers.training.reliability import BINS
 
 BATCH = 128
@@ -38,15 +39,21 @@ class Evaluation:
 
 
 def logits_of_images(
-    network: nn.Module, pixels: NDArray[np.uint8], preparation: ImagePreparation
+    network: nn.Module,
+    pixels: NDArray[np.uint8],
+    preparation: ImagePreparation,
+    features: NDArray[np.float32] | None = None,
 ) -> Tensor:
     """Run the network over 8-bit images (n, rows, columns) and return logits (n, labels).
 
-    Images of another size are cropped and resized, as in the queue.
+    Images of another size are cropped and resized, as in the queue; prepared rows of a table
+    (n, features) are put behind them.
     """
     if pixels.shape[1:] != preparation.size:
         pixels = np.stack([fit(image, preparation) for image in pixels])
     images = normalise(pixels, preparation)
+    if features is not None:
+        images = with_rows(images, features)
     device = _device_of(network)
     network.eval()
     with torch.inference_mode():

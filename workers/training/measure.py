@@ -22,6 +22,7 @@ from workers.training.evaluate import (
     logits_of_texts,
 )
 from workers.training.image_data import ImageData
+from workers.training.preparing import told
 from workers.training.records import Record, RecordForm
 from workers.training.sources import read_last_seen
 
@@ -90,7 +91,9 @@ def _measure_images(package: Package, data: ImageData) -> Measured:
     preparation = _preparation_of(package)
     (label,) = manifest.labels
     split, images = read_last_seen(data, label.name, preparation)
-    logits = logits_of_images(build_network(package), images.pixels, preparation)
+    if manifest.table is not None:
+        images = told(images, manifest.table)
+    logits = logits_of_images(build_network(package), images.pixels, preparation, images.features)
     targets = images.targets[:, np.newaxis]
     return Measured(
         split,

@@ -58,6 +58,7 @@ def write_package(
         gate=_gate(trained.gate),
         conformal=trained.conformal,
         data=trained.data,
+        table=trained.table,
         check=CheckSet(file=checks_name, sha256=_digest(checks)),
         intended_use=config.intended_use,
         licence=config.licence,
@@ -97,7 +98,12 @@ def _of_kind(config: PackageConfig, files: dict[str, bytes]) -> dict[str, Any]:
 def _checks(trained: Trained, config: PackageConfig) -> tuple[str, bytes]:
     """Return the name and content of the check set."""
     if isinstance(config, ImagePackage):
-        images = image_checks(trained.network, config.preparation, trained.temperatures)
+        images = image_checks(
+            trained.network,
+            config.preparation,
+            trained.temperatures,
+            len(trained.table.features) if trained.table else 0,
+        )
         return IMAGE_CHECKS_NAME, write_image_checks(images)
     if trained.tokenizer is None:
         raise AssertionError("training of texts learns a vocabulary")

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from medqueue.errors import ConfigurationError
 from schemas.manifest import Calibration, Conformal, LabelledData, Temperatures
+from schemas.preparation import TablePreparation
 from workers.models.calibration import calibrated_probabilities
 from workers.models.registry import Parameters, build
 from workers.models.tokenizer import Tokenizer, learn_vocabulary
@@ -46,22 +47,29 @@ class Trained:
     """What tells images that are foreign to an image model."""
     conformal: Conformal | None = None
     data: LabelledData | None = None
+    table: TablePreparation | None = None
+    """As fitted on the train split, of an image model that is told more than pixels."""
 
 
 def train_images(config: ImageTraining, run: Run) -> Trained:
     """Train on the train split; fit the temperatures and measure on the val split."""
     data, package = config.data, config.package
-    ready = prepare_images(data, package.label.name, package.preparation)
+    ready = prepare_images(data, package.label.name, package.preparation, package.table)
+    parameters = dict(package.parameters)
+    if ready.table is not None:
+        parameters["columns"] = len(ready.table.features)
     training, validation = ready.training, ready.validation
     how = config.optimisation
     batches = ImageBatches(training, package.preparation, config.augmentation, how.batch_size)
     targets = validation.targets[:, None]
 
     def logits_of(network: nn.Module) -> Tensor:
-        return logits_of_images(network, validation.pixels, package.preparation)
+        return logits_of_images(
+            network, validation.pixels, package.preparation, validation.features
+        )
 
     network = train_network(
-        lambda: build(package.architecture, 1, package.parameters),
+        lambda: build(package.architecture, 1, parameters),
         batches,
         how,
         lambda learnt: figures_of(logits_of(learnt), targets),
@@ -70,13 +78,15 @@ def train_images(config: ImageTraining, run: Run) -> Trained:
     logits = logits_of(network)
     temperatures, calibration = calibrate(logits, targets, how.seed)
     measured = evaluate_logits(logits, targets, (package.label,), temperatures)
-    gate = fit_gate(
-        network, training.pixels, validation.pixels, package.preparation, seed=how.seed
-    )
+    gate = None
+    if ready.table is None:  # it looks at pictures alone
+        gate = fit_gate(
+            network, training.pixels, validation.pixels, package.preparation, seed=how.seed
+        )
     probabilities = calibrated_probabilities(logits, temperatures)[:, 0].numpy()
     return Trained(
         network,
-        package.parameters,
+        parameters,
         temperatures,
         measured,
         calibration=calibration,
@@ -87,6 +97,7 @@ def train_images(config: ImageTraining, run: Run) -> Trained:
             trained_on=len(training.pixels),
             left_out=ready.cleaning.dropped,
         ),
+        table=ready.table,
     )
 
 

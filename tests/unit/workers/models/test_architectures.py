@@ -17,7 +17,7 @@ LABELS = 2
 IMAGES = (torch.randn(4, 1, 28, 28, generator=torch.Generator().manual_seed(1)),)
 VOLUMES = (torch.randn(2, 1, 16, 16, 16, generator=torch.Generator().manual_seed(1)),)
 TOKENS = (torch.randint(2, 9, (4, 6), generator=torch.Generator().manual_seed(1)),)
-WITH_TABLE = (*IMAGES, torch.ones(4, 5))
+WITH_TABLE = (torch.cat([*IMAGES, torch.ones(4, 5, 28, 28)], dim=1),)
 
 CASES: list[tuple[str, Parameters, tuple[Tensor, ...]]] = [
     ("residual-cnn", {"width": 4, "blocks": 1, "mirror": True}, IMAGES),
@@ -120,7 +120,7 @@ def test_an_ensemble_of_text_networks_says_which_words_decided() -> None:
 def test_the_table_changes_the_answer() -> None:
     network = build("image-table", 1, {"image": "resnet", "columns": 5, "depth": 10, "width": 4})
 
-    other = answer(network, (IMAGES[0], torch.zeros(4, 5)))
+    other = answer(network, (torch.cat([*IMAGES, torch.zeros(4, 5, 28, 28)], dim=1),))
 
     assert not torch.allclose(answer(network, WITH_TABLE), other)
 
