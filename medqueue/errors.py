@@ -204,3 +204,9 @@ class TrainingDivergedError(MedqueueError):
     """The loss of a training is no finite number any more."""
 
     code = "training-diverged"
+
+
+class DeliveryRefusedError(MedqueueError):
+    """A destination will not have what it was sent; another try would end the same."""
+
+    code = "delivery-refused"

@@ -118,6 +118,17 @@ class Settings(BaseModel):
         default=None,
         description="name:role:sha256-of-token,... with the roles read, send and admin.",
     )
+    destinations: str | None = Field(
+        default=None,
+        description="Where results are sent, such as pacs=dicom://PACS@10.0.1.7:104,"
+        "vna=dicomweb+https://vna/dicom-web,ris=webhook+https://ris/results; unset: nowhere.",
+    )
+    destination_token: str | None = Field(
+        default=None, description="Bearer token that is shown to destinations of HTTP."
+    )
+    webhook_secret: str | None = Field(
+        default=None, description="Key with which webhooks are signed (HMAC-SHA256)."
+    )
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
         default=15.0,
         description="A worker that is silent for so long loses its work to another.",
@@ -189,6 +200,11 @@ class Settings(BaseModel):
     def models_dir(self) -> Path:
         """Folder of the model packages that a site has added; workers must share it."""
         return self.data_dir / "models"
+
+    @property
+    def deliveries_dir(self) -> Path:
+        """Folder of the objects that are on their way to a destination."""
+        return self.data_dir / "deliveries"
 
     def to_environment(self) -> dict[str, str]:
         """Return the settings as variables, for the processes that the supervisor starts."""

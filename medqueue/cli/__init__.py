@@ -13,6 +13,7 @@ _COMMANDS = {
     "audit": "medqueue.cli.audit:audit",
     "bench": "medqueue.cli.bench:bench",
     "db": "medqueue.cli.db:db",
+    "deliveries": "medqueue.cli.deliveries:deliveries",
     "demo": "medqueue.cli.up:demo",
     "doctor": "medqueue.cli.doctor:doctor",
     "failures": "medqueue.cli.failures:failures",

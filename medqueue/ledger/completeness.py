@@ -69,6 +69,7 @@ def complete_studies(
     In one transaction, so that the disk is asked once; without one where nothing is due.
 
     Args:
+        ledger: where studies are.
         patience: how long which study is waited for.
         max_attempts: of the work.
         limit: studies to judge; who comes too late for it is judged by the next call.

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from medqueue import __version__
 from medqueue.ledger import bell, models, results
 from medqueue.ledger.engine import insert_if_new
-from medqueue.ledger.tables import instances, series, work
+from medqueue.ledger.tables import instances, made_series, series, work
 from schemas.acceptance import image_refusal, text_refusal
 from schemas.identifiers import new_id
 from schemas.manifest import Engine, Manifest
@@ -23,7 +23,13 @@ ROUTER = "medqueue-router"
 
 _INSERT_WORK = insert(work)
 _SERIES = (
-    select(series.c.id).where(series.c.study_id == bindparam("of_study")).order_by(series.c.id)
+    select(series.c.id)
+    .where(
+        series.c.study_id == bindparam("of_study"),
+        # What we have sent to a PACS, and it has sent back, is no input.
+        series.c.series_instance_uid.not_in(select(made_series.c.series_instance_uid)),
+    )
+    .order_by(series.c.id)
 )
 _KEPT = (
     select(instances, series.c.modality)

@@ -313,9 +313,24 @@ deliveries = Table(
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("next_try_at", Timestamp, nullable=False),
     Column("error_code", String(64)),
+    Column("error_detail", Text),
     Column("created_at", Timestamp, nullable=False),
     Column("delivered_at", Timestamp),
     UniqueConstraint("result_id", "destination"),
+    Index("ix_deliveries_due", "destination", "state", "next_try_at"),
+)
+
+destinations = Table(
+    "destinations",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+
+made_series = Table(
+    "made_series",
+    metadata,
+    Column("series_instance_uid", _Uid, primary_key=True),
 )
 
 commitment_reports = Table(

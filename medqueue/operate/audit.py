@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
 
 from medqueue.ledger.engine import Ledger
-from medqueue.ledger.tables import instances, reports, results, series, studies, work
+from medqueue.ledger.tables import instances, made_series, reports, results, series, studies, work
 from schemas.study import StudyState
 from schemas.work import WorkState
 
@@ -92,9 +92,13 @@ def _inputs(
             and_(studies.c.id == series.c.study_id, studies.c.state == StudyState.RECEIVING)
         )
         is_open = or_(in_work, receiving)
-    has_result = exists().where(results.c.subject_id == subject)
+    is_settled: ColumnElement[bool] = exists().where(results.c.subject_id == subject)
+    if studies_open:
+        # What we have sent to an archive, and it has sent back, is no input.
+        came_back = made_series.c.series_instance_uid == series.c.series_instance_uid
+        is_settled = or_(is_settled, exists().where(came_back))
     open_count = connection.execute(select(func.count()).where(is_open).select_from(subject.table))
-    lost = connection.execute(select(subject).where(~is_open, ~has_result)).scalars()
+    lost = connection.execute(select(subject).where(~is_open, ~is_settled)).scalars()
     return open_count.scalar_one(), list(lost)
 
 

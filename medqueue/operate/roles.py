@@ -10,6 +10,7 @@ from medqueue.broker.routing import Role as WorkerRole
 from medqueue.errors import ConfigurationError
 from medqueue.operate import valkey
 from medqueue.operate.child import Role
+from medqueue.operate.destinations import read_destinations
 from medqueue.operate.ports import accepts_connections, answers_http
 from medqueue.operate.workers_alive import worker_answers
 from medqueue.settings import Settings
@@ -38,6 +39,7 @@ def all_roles(settings: Settings) -> list[Role]:
         *_embedded_broker(settings),
         *(worker(role) for role in WorkerRole),
         serve("relay", _WORK, lambda: True),  # it has no door; work tells whether it lives
+        *_delivery(settings, program),
         serve("door", _DOORS, lambda: _both_doors_open(settings)),
         serve("api", _DOORS, lambda: answers_http(settings, settings.http_port, "/readyz")),
         serve(
@@ -69,6 +71,12 @@ def _both_doors_open(settings: Settings) -> bool:
     return all(
         accepts_connections(settings, port) for port in (settings.dimse_port, settings.mllp_port)
     )
+
+
+def _delivery(settings: Settings, program: str) -> list[Role]:
+    if not read_destinations(settings):
+        return []
+    return [Role("deliver", (program, "deliver"), _WORK, lambda: True)]  # it has no door
 
 
 def _embedded_broker(settings: Settings) -> list[Role]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection, Row, func, select
 
 from medqueue.errors import NotFoundError
-from medqueue.ledger import models, planning
+from medqueue.ledger import deliveries, models, planning
 from medqueue.ledger.closing import OpenStudy, expectation
 from medqueue.ledger.tables import instances, series, work
 from schemas.manifest import Manifest
@@ -84,10 +84,11 @@ def take_balance(
     reasons: Counter[tuple[Fate, str, str]] = Counter()
     is_open = study.state == StudyState.RECEIVING
     for one in connection.execute(select(series).where(series.c.study_id == study.id)):
+        made_here = deliveries.is_made(connection, one.series_instance_uid)
         of_series = [r for r in results if r.series_instance_uid == one.series_instance_uid]
         judge = _SeriesJudge(connection, one.id, of_series, is_open=is_open)
         for row in planning.kept_instances(connection, one.id):
-            fate, code, detail = judge.fate_of(row)
+            fate, code, detail = _MADE_HERE if made_here else judge.fate_of(row)
             fates[fate] += 1
             if fate in {Fate.FAILED, Fate.EXCLUDED}:
                 reasons[fate, code, detail] += 1
@@ -108,6 +109,13 @@ def take_balance(
             for (fate, code, detail), count in sorted(reasons.items())
         ),
     )
+
+
+_MADE_HERE = (
+    Fate.EXCLUDED,
+    "made-here",
+    "medqueue made it of a result and sent it to an archive, which has sent it back",
+)
 
 
 class _SeriesJudge:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection, Row, func, select
 
 from medqueue.errors import NotFoundError
-from medqueue.ledger import completeness, linking
+from medqueue.ledger import completeness, deliveries, linking
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.linking import LinkConflict, LinkedBy
 from medqueue.ledger.tables import instances, series, studies, work
@@ -16,6 +16,7 @@ from medqueue.results.balance import Balance, take_balance
 from medqueue.results.feed import results_of_reports, results_of_studies
 from medqueue.results.history import Progress, WorkRecord, progress_of, work_records
 from schemas.completeness import ClosedBy, Evidence, EvidenceKind
+from schemas.delivery import Delivery
 from schemas.identifiers import is_uid
 from schemas.report import ReportStatus
 from schemas.result import Result, ResultKind
@@ -114,6 +115,9 @@ class StudyHistory(StudySummary):
     results: tuple[Result, ...] = Field(
         description="As in the feed, oldest first: on its images and on the reports joined to it."
     )
+    deliveries: tuple[Delivery, ...] = Field(
+        description="Where its results were sent, oldest first."
+    )
 
 
 def find_study(ledger: Ledger, study_instance_uid: str) -> StudyHistory:
@@ -144,6 +148,7 @@ def find_study(ledger: Ledger, study_instance_uid: str) -> StudyHistory:
             series=_series_of(connection, found.id),
             reports=linked,
             results=results,
+            deliveries=tuple(deliveries.of_study(connection, study_instance_uid)),
         )
 
 

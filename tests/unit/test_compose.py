@@ -32,12 +32,14 @@ def test_every_role_has_its_service() -> None:
         "door",
         "api",
         "relay",
+        "deliver",
         "worker-cpu",
         "worker-image",
         "worker-gpu",
         "flower",
     }
     assert COMPOSE["services"]["worker-gpu"]["profiles"] == ["gpu"]
+    assert COMPOSE["services"]["deliver"]["profiles"] == ["deliver"]
 
 
 @pytest.mark.parametrize("service", OURS.values(), ids=OURS.keys())

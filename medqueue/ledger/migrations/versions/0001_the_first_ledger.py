@@ -271,11 +271,24 @@ def upgrade() -> None:
     sa.Column('attempts', sa.Integer(), server_default=sa.text('0'), nullable=False),
     sa.Column('next_try_at', Timestamp(), nullable=False),
     sa.Column('error_code', sa.String(length=64), nullable=True),
+    sa.Column('error_detail', sa.Text(), nullable=True),
     sa.Column('created_at', Timestamp(), nullable=False),
     sa.Column('delivered_at', Timestamp(), nullable=True),
     sa.ForeignKeyConstraint(['result_id'], ['results.id'], name=op.f('fk_deliveries_result_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_deliveries')),
     sa.UniqueConstraint('result_id', 'destination', name=op.f('uq_deliveries_result_id_destination'))
+    )
+    with op.batch_alter_table('deliveries', schema=None) as batch_op:
+        batch_op.create_index('ix_deliveries_due', ['destination', 'state', 'next_try_at'], unique=False)
+
+    op.create_table('destinations',
+    sa.Column('name', sa.String(length=64), nullable=False),
+    sa.Column('position', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('name', name=op.f('pk_destinations'))
+    )
+    op.create_table('made_series',
+    sa.Column('series_instance_uid', sa.String(length=64), nullable=False),
+    sa.PrimaryKeyConstraint('series_instance_uid', name=op.f('pk_made_series'))
     )
     op.create_table('series',
     sa.Column('id', sa.String(length=32), nullable=False),
@@ -332,6 +345,11 @@ def downgrade() -> None:
 
     op.drop_table('instances')
     op.drop_table('series')
+    op.drop_table('made_series')
+    op.drop_table('destinations')
+    with op.batch_alter_table('deliveries', schema=None) as batch_op:
+        batch_op.drop_index('ix_deliveries_due')
+
     op.drop_table('deliveries')
     with op.batch_alter_table('work', schema=None) as batch_op:
         batch_op.drop_index('ix_work_unpublished')
