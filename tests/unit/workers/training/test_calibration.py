@@ -13,6 +13,7 @@ from workers.training.calibration import (
     fit_temperatures,
     halves,
 )
+from workers.training.reliability import reliability
 
 
 def true_logits(cases: int, seed: int = 2) -> tuple[Tensor, Tensor]:
@@ -75,6 +76,22 @@ def test_calibration_lowers_the_error_on_cases_that_it_was_not_fitted_on() -> No
     assert figures.cases == 2000
     assert figures.ece < figures.ece_before / 2
     assert figures.ece < 2 * figures.ece_by_chance
+
+
+def test_each_half_is_judged_by_what_was_fitted_on_the_other() -> None:
+    logits, answers = true_logits(600, seed=1)
+    logits = tempered(logits, (0.4, 3.0))
+    targets = answers.bool()
+    first = torch.from_numpy(halves(targets[:, 0].numpy(), 5))
+    judged = torch.empty(600)
+    for half in (first, ~first):
+        fitted = fit_temperatures(logits[~half], targets[~half])
+        judged[half] = calibrated_probabilities(logits[half], fitted)[:, 0]
+
+    _, figures = calibrate(logits, targets.numpy(), seed=5)
+
+    expected = reliability(judged.numpy(), targets[:, 0].numpy()).error
+    assert figures.ece == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_network_without_a_mistake_does_not_become_certain() -> None:

@@ -1,6 +1,6 @@
 """Which package a name means: a folder, the only version, the one named, the one released."""
 
-import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,21 +14,7 @@ from medqueue.settings import load_settings
 from workers.models.package import BUNDLED_FOLDER
 from workers.training.chosen import chosen_package
 
-CONTENT = (BUNDLED_FOLDER / "chest-rules-en" / "lexicon.yaml").read_bytes()
-MANIFEST = """
-name = "made-up"
-version = "{version}"
-kind = "text"
-engine = "rules"
-architecture = "chest-rules"
-weights = "rules.yaml"
-sha256 = "{sha256}"
-accepts = {{ languages = ["en"] }}
-intended_use = "Tests."
-licence = "Apache-2.0"
-data_provenance = "none"
-released = 2026-01-01
-"""
+RULES = BUNDLED_FOLDER / "chest-rules-en"
 
 
 @pytest.fixture(autouse=True)
@@ -41,10 +27,10 @@ def add(data_folder: Path, *versions: str) -> list[Path]:
     folders = []
     for version in versions:
         folder = data_folder / "models" / "made-up" / version
-        folder.mkdir(parents=True)
-        (folder / "rules.yaml").write_bytes(CONTENT)
-        digest = hashlib.sha256(CONTENT).hexdigest()
-        text = MANIFEST.format(version=version, sha256=digest)
+        shutil.copytree(RULES, folder)
+        text = (RULES / "manifest.toml").read_text(encoding="utf-8")
+        text = text.replace('"chest-rules-en"', '"made-up"', 1)
+        text = text.replace('version = "1.0.0"', f'version = "{version}"', 1)
         (folder / "manifest.toml").write_text(text, encoding="utf-8")
         folders.append(folder)
     return folders
