@@ -188,6 +188,18 @@ class NotAVolumeError(UnsupportedInputError):
     code = "not-a-volume"
 
 
+class UnfitInputError(UnsupportedInputError):
+    """The image is none that a model could be asked about, such as a blank or a test one."""
+
+    code = "unfit-input"
+
+
+class ForeignImageError(UnsupportedInputError):
+    """The image is too far from those that the model was trained on; it ends as `skipped`."""
+
+    code = "foreign-image"
+
+
 class ModelError(WorkError):
     """A model failed on this input."""
 

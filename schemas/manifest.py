@@ -165,9 +165,20 @@ class Engine(StrEnum):
     """How the weights are run."""
 
     TORCH = "torch"
+    ONNX = "onnx"
+    """Image networks, by ONNX Runtime on the CPU."""
     RULES = "rules"
     COMPARISON = "comparison"
     """Compares the results of others; see `medqueue.ledger.cross_checks`."""
+
+
+class Saliency(StrEnum):
+    """How it is shown where in an image a finding was seen."""
+
+    GRAD_CAM = "grad-cam"
+    INTEGRATED_GRADIENTS = "integrated-gradients"
+    OFF = "off"
+    """No pictures are made."""
 
 
 class Resources(_Strict):
@@ -246,6 +257,8 @@ class Manifest(_Strict):
     tokenization: Tokenization | None = None
     check: CheckSet | None = None
     gate: Gate | None = None
+    saliency: Saliency = Saliency.GRAD_CAM
+    """Of an image model: the picture that each finding which is present comes with."""
     labels: tuple[Label, ...] = ()
     temperature: float = Field(default=1.0, gt=0)
     """Logits are divided by it before the sigmoid (Guo et al. 2017)."""
@@ -270,8 +283,18 @@ class Manifest(_Strict):
 
     @model_validator(mode="after")
     def _check_probabilities_only(self) -> Self:
-        if self.check is not None and self.engine is not Engine.TORCH:
+        if self.check is not None and self.engine not in (Engine.TORCH, Engine.ONNX):
             raise ValueError("a check set holds probabilities, and its engine gives none")
+        return self
+
+    @model_validator(mode="after")
+    def _ask_onnx_for_logits_only(self) -> Self:
+        if self.engine is not Engine.ONNX:
+            return self
+        if self.kind is not ResultKind.IMAGE:
+            raise ValueError("onnx serves image models")
+        if self.gate is not None or self.saliency is not Saliency.OFF:
+            raise ValueError('onnx has no layers to look into: no gate, and saliency = "off"')
         return self
 
     def named_files(self) -> dict[str, str]:

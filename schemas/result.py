@@ -83,6 +83,21 @@ class InputFigures(BaseModel):
     """From the training images, where the package has a gate; see `workers.models.gate`."""
 
 
+class Picture(BaseModel):
+    """A picture that explains a finding; the finding names its address."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    content: bytes
+    """PNG."""
+
+    @property
+    def address(self) -> str:
+        """Where the API serves it."""
+        return f"/explanations/{self.id}"
+
+
 class Outcome(BaseModel):
     """What a worker concludes about one input; the ledger makes a result of it."""
 
@@ -96,6 +111,7 @@ class Outcome(BaseModel):
     cautions: tuple[Caution, ...] = ()
     error: ResultError | None = None
     figures: InputFigures | None = None
+    pictures: tuple[Picture, ...] = ()
 
 
 class Result(BaseModel):

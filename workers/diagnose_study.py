@@ -15,13 +15,13 @@ from medqueue.storage.artifacts import ArtifactStore
 from medqueue.storage.instances import InstanceStore
 from schemas.manifest import ImagePreparation, Manifest
 from schemas.preparation import TablePreparation
-from schemas.result import Outcome, ResultStatus
+from schemas.result import Outcome
 from schemas.work import Claim, FollowUp, Stage
+from workers.inference.conclusion import conclude
+from workers.inference.reading import ImageModel
+from workers.preprocess.fitness import refuse_unfit_pixels
 
 _IMAGES = "images"
-
-Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Probabilities (images, labels) for prepared images (images, 1, rows, columns)."""
 
 Prepare = Callable[[Sequence[Path], ImagePreparation, TablePreparation | None], NDArray[np.float32]]
 """Prepared images (images, planes, rows, columns) of files; see `workers.preprocess.isolated`."""
@@ -51,7 +51,8 @@ class SeriesDiagnosis:
 
         Raises:
             UndecodableError: an image is damaged; a series with a hole is not diagnosed.
-            UnsupportedInputError: an image is of a form that the model cannot take.
+            UnsupportedInputError: an image is of a form that the model cannot take, or is none to
+                ask any model about.
         """
         rows = self._planned_rows(claim, manifest)
         if rows is None:
@@ -59,26 +60,20 @@ class SeriesDiagnosis:
         name = self._artifacts.put(claim.id, {_IMAGES: self._prepared(rows, manifest)})
         return FollowUp(Stage.DIAGNOSE_IMAGE, manifest.name, manifest.version, name)
 
-    def diagnose(self, claim: Claim, manifest: Manifest, predict: Predict) -> Outcome | None:
+    def diagnose(self, claim: Claim, manifest: Manifest, model: ImageModel) -> Outcome | None:
         """Let the model look at the prepared images; None as for `prepare`.
 
-        A finding's probability is the highest over the images of the series: what one view
-        shows is there.
+        Raises:
+            ForeignImageError: an image is too far from those that the model was trained on.
         """
         rows = self._planned_rows(claim, manifest)
         if rows is None:
             return None
-        images = self._left_for(claim)
-        highest = predict(self._prepared(rows, manifest) if images is None else images).max(axis=0)
-        return Outcome(
-            status=ResultStatus.FINAL,
-            model=manifest.reference(),
-            sop_instance_uids=tuple(row.sop_instance_uid for row in rows),
-            findings=tuple(
-                label.judge(float(probability))
-                for label, probability in zip(manifest.labels, highest, strict=True)
-            ),
-        )
+        left = self._left_for(claim)
+        images = self._prepared(rows, manifest) if left is None else left
+        outcome = conclude(images, manifest, model)
+        uids = tuple(row.sop_instance_uid for row in rows)
+        return outcome.model_copy(update={"sop_instance_uids": uids})
 
     def forget(self, claim: Claim) -> None:
         """Remove the file between the stages, once the result is in the ledger."""
@@ -106,7 +101,9 @@ class SeriesDiagnosis:
         if manifest.preparation is None:
             raise UnsupportedInputError(f"{manifest.name} does not say how to prepare images")
         paths = [self._path_of(row) for row in rows]
-        return self._prepare_files(paths, manifest.preparation, manifest.table)
+        images = self._prepare_files(paths, manifest.preparation, manifest.table)
+        refuse_unfit_pixels(images[:, :1], manifest.preparation)
+        return images
 
     def _path_of(self, row: Row[Any]) -> Path:
         path = self._instances.path_of(row.path)

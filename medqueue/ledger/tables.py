@@ -269,6 +269,15 @@ results = Table(
     sqlite_autoincrement=True,
 )
 
+# Pictures of where in an image a finding was seen. Its finding names one by its address.
+explanations = Table(
+    "explanations",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+    Column("at", Timestamp, nullable=False),
+)
+
 # What the inputs of a model version were like, without saying whose; drift is told by it.
 input_figures = Table(
     "input_figures",

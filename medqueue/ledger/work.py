@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, bindparam, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from medqueue.errors import LeaseLostError
-from medqueue.ledger import bell, cross_checks, input_figures, results
+from medqueue.ledger import bell, cross_checks, explanations, input_figures, results
 from medqueue.ledger import follow_up as next_stage
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.tables import work
@@ -215,6 +215,8 @@ def append_result(
 
     The end of its transaction, since it holds the lock of the feed.
     """
+    for picture in outcome.pictures:
+        explanations.keep(connection, picture, now=now)
     if outcome.figures is not None:
         model = outcome.model
         input_figures.record(connection, model.name, model.version, outcome.figures, now=now)

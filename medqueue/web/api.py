@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from medqueue.ledger import explanations
 from medqueue.ledger.engine import Ledger
 from medqueue.results.documents import read_document
 from medqueue.results.feed import START, parse_cursor, read_feed
@@ -90,6 +91,21 @@ def api_router(ledger: Ledger, watch: FeedWatch) -> APIRouter:
             await watch.wait_beyond(seq, deadline - monotonic())
             found, following = await run_in_threadpool(read_feed, ledger, after=after, limit=limit)
         return ResultsPage(results=found, next=following)
+
+    @router.get(
+        "/explanations/{id_}",
+        tags=["results"],
+        summary="The picture that explains a finding",
+        response_class=Response,
+        responses=_UNKNOWN | {200: {"content": {"image/png": {}}}},
+    )
+    def read_explanation(
+        id_: Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="As the finding has it.")],
+    ) -> Response:
+        """Return a PNG: the image as the model saw it, and what in it spoke for the finding."""
+        with ledger.read() as connection:
+            content = explanations.find(connection, id_)
+        return Response(content, media_type="image/png")
 
     @router.get("/studies", tags=["studies"], summary="List studies, the newest first")
     def read_studies(

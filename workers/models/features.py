@@ -25,16 +25,18 @@ def feature_layers(network: nn.Module, image: Tensor) -> tuple[str, ...]:
         network: in evaluation mode.
         image: one prepared image (1, 1, rows, columns), to see what each layer gives.
     """
-    candidates = [
-        f"{name}.{at}" if name else at
-        for name, module in network.named_modules()
-        if isinstance(module, (nn.Sequential, nn.ModuleList))
-        for at, _ in module.named_children()
-    ]
-    found = _giving_maps(network, candidates, image)
-    outermost = [name for name in found if not any(name.startswith(f"{other}.") for other in found)]
-    count = min(MOST_LAYERS, len(outermost))
-    return tuple(outermost[(at + 1) * len(outermost) // count - 1] for at in range(count))
+    found = list(_outermost(network, image))
+    count = min(MOST_LAYERS, len(found))
+    return tuple(found[(at + 1) * len(found) // count - 1] for at in range(count))
+
+
+def map_layers(network: nn.Module, image: Tensor) -> tuple[str, ...]:
+    """Return the names of those layers, in the order of the network, that keep a map of places."""
+    return tuple(
+        name
+        for name, shape in _outermost(network, image).items()
+        if len(shape) > _TOKENS_NDIM and min(shape[2:]) > 1
+    )
 
 
 class FeatureTap:
@@ -91,14 +93,32 @@ def _pooled(output: Tensor) -> Tensor:
     return output.flatten(start_dim=2).mean(dim=-1)
 
 
-def _giving_maps(network: nn.Module, layers: Sequence[str], image: Tensor) -> list[str]:
-    """Return those of the layers that give maps or tokens whenever they are run."""
-    flat, run = set[str](), set[str]()
+def _outermost(network: nn.Module, image: Tensor) -> dict[str, tuple[int, ...]]:
+    """Return the members of sequences that give maps or tokens, with the shape of what they give.
+
+    A member inside of another one that does is left out.
+    """
+    candidates = [
+        f"{name}.{at}" if name else at
+        for name, module in network.named_modules()
+        if isinstance(module, (nn.Sequential, nn.ModuleList))
+        for at, _ in module.named_children()
+    ]
+    shapes = _shapes(network, candidates, image)
+    found = [name for name in candidates if len(shapes.get(name, ())) >= _TOKENS_NDIM]
+    return {
+        name: shapes[name]
+        for name in found
+        if not any(name.startswith(f"{other}.") for other in found)
+    }
+
+
+def _shapes(network: nn.Module, layers: Sequence[str], image: Tensor) -> dict[str, tuple[int, ...]]:
+    """Return the shape of the output of each layer that gives a tensor when it is run."""
+    shapes: dict[str, tuple[int, ...]] = {}
 
     def look(layer: str, output: object) -> None:
-        run.add(layer)
-        if not isinstance(output, Tensor) or output.ndim < _TOKENS_NDIM:
-            flat.add(layer)
+        shapes[layer] = tuple(output.shape) if isinstance(output, Tensor) else ()
 
     hooks = [
         network.get_submodule(layer).register_forward_hook(
@@ -112,4 +132,4 @@ def _giving_maps(network: nn.Module, layers: Sequence[str], image: Tensor) -> li
     finally:
         for hook in hooks:
             hook.remove()
-    return [layer for layer in layers if layer in run - flat]
+    return shapes

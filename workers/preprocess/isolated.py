@@ -24,6 +24,7 @@ from medqueue.errors import (
     MedqueueError,
     NotAVolumeError,
     UndecodableError,
+    UnfitInputError,
     UnsupportedInputError,
     WorkError,
 )
@@ -42,7 +43,8 @@ _GRACE_SECONDS = 10.0
 _OBITUARY_SECONDS = 5.0
 
 _ERRORS = {
-    error.code: error for error in (UndecodableError, UnsupportedInputError, NotAVolumeError)
+    error.code: error
+    for error in (UndecodableError, UnsupportedInputError, NotAVolumeError, UnfitInputError)
 }
 
 

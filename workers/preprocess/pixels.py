@@ -17,6 +17,7 @@ from workers.preprocess.colour import is_colour, luminance
 from workers.preprocess.damage import damage_named
 from workers.preprocess.decoding import decode_frames, frame_count, read_data_set
 from workers.preprocess.display import display_values
+from workers.preprocess.fitness import refuse_unfit_header
 from workers.preprocess.frames import frame_header
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
@@ -35,7 +36,8 @@ def prepare_image(path: Path, preparation: ImagePreparation) -> NDArray[np.float
 
     Raises:
         UndecodableError: The pixel data is damaged or contradicts the header.
-        UnsupportedInputError: The model takes no colour, or no object of several frames.
+        UnsupportedInputError: The model takes no colour, or no object of several frames; or the
+            header says that it shows no patient.
     """
     return normalise(fitted_frames(path, preparation), preparation)
 
@@ -47,6 +49,7 @@ def fitted_frames(path: Path, preparation: ImagePreparation) -> NDArray[np.uint8
         8-bit grey values (frames, rows, columns), 0 is black.
     """
     data = read_data_set(path)
+    refuse_unfit_header(data)
     if is_colour(data) and preparation.colour == "skip":
         raise UnsupportedInputError("a colour image: this model takes grey ones")
     if preparation.takes == "single-frame" and frame_count(data) != 1:

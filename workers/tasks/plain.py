@@ -5,13 +5,16 @@ Nothing else uses it: what is lost here stays lost.
 
 import functools
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import numpy as np
 from celery import shared_task
 from celery.signals import celeryd_after_setup, worker_process_init
 from celery.worker import WorkController
+from numpy.typing import NDArray
 
 from medqueue.broker.app import create_app
 from medqueue.broker.routing import Role, queues_of
@@ -21,7 +24,6 @@ from medqueue.storage.artifacts import ArtifactStore
 from medqueue.storage.packages import read_manifest
 from schemas.manifest import ImagePreparation, Manifest
 from schemas.result import ResultKind
-from workers.diagnose_study import Predict
 from workers.models.package import bundled_packages
 from workers.models.shelf import take_package
 from workers.preprocess.pixels import prepare_image
@@ -49,7 +51,7 @@ def _process() -> _Process:
 
 
 @functools.cache
-def _predict() -> Predict:
+def _predict() -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     from workers.inference.session import Session  # torch: gpu workers alone need it
 
     process = _process()

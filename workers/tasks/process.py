@@ -20,8 +20,9 @@ from medqueue.storage.instances import InstanceStore
 from schemas.manifest import Engine, Manifest
 from schemas.result import ResultKind
 from workers.diagnose_report import Labeler
-from workers.diagnose_study import Predict, SeriesDiagnosis
+from workers.diagnose_study import SeriesDiagnosis
 from workers.inference.host import ModelHost
+from workers.inference.reading import ImageModel
 from workers.models.agreement import Mapping, parse_mapping
 from workers.models.lexicon import parse_lexicon
 from workers.models.rules import RuleLabeler
@@ -43,7 +44,7 @@ class WorkerProcess:
     ledger: Ledger
     app: Celery
     series: SeriesDiagnosis
-    networks: ModelHost[Predict]
+    networks: ModelHost[ImageModel]
     labelers: ModelHost[Labeler]
     mappings: ModelHost[Mapping]
 
@@ -54,7 +55,7 @@ def worker_process() -> WorkerProcess:
     settings = load_settings()
     ledger = open_ledger(settings.ledger_url)
 
-    def load_network(manifest: Manifest) -> Predict:
+    def load_network(manifest: Manifest) -> ImageModel:
         from workers.inference.session import Session  # torch: gpu workers alone need it
 
         return Session(take_package(manifest, settings.models_dir)).predict

@@ -23,6 +23,7 @@ from schemas.result import ResultStatus
 from schemas.study import StoredInstance
 from schemas.work import Claim, Stage
 from workers.diagnose_study import SeriesDiagnosis
+from workers.inference.reading import Reading
 from workers.preprocess.series import prepare_series
 
 MODEL = an_image_model(
@@ -82,9 +83,12 @@ class Predictor:
         self._probabilities = np.array(probabilities, dtype=np.float32)
         self.seen: Array | None = None
 
-    def __call__(self, images: Array) -> Array:
+    def read(self, images: Array) -> Reading:
         self.seen = images
-        return self._probabilities
+        return Reading(self._probabilities)
+
+    def explain(self, image: Array, label: int) -> None:
+        del image, label
 
 
 def test_a_series_is_prepared_as_the_manifest_says_and_handed_on(site: Site) -> None:

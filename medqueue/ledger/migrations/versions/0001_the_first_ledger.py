@@ -183,6 +183,12 @@ def upgrade() -> None:
         batch_op.create_index('ix_results_report_id', ['report_id', 'seq'], unique=False)
         batch_op.create_index(batch_op.f('ix_results_study_instance_uid'), ['study_instance_uid'], unique=False)
 
+    op.create_table('explanations',
+    sa.Column('id', sa.String(length=32), nullable=False),
+    sa.Column('content', sa.LargeBinary(), nullable=False),
+    sa.Column('at', Timestamp(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_explanations'))
+    )
     op.create_table('input_figures',
     sa.Column('id', sa.String(length=32), nullable=False),
     sa.Column('model_name', sa.String(length=64), nullable=False),
@@ -377,6 +383,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_input_figures_model')
 
     op.drop_table('input_figures')
+    op.drop_table('explanations')
     op.drop_table('documents')
     with op.batch_alter_table('orders', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_orders_study_instance_uid'))

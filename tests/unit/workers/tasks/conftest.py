@@ -14,8 +14,9 @@ from medqueue.settings import Settings
 from medqueue.storage.artifacts import ArtifactStore
 from medqueue.storage.instances import InstanceStore
 from schemas.manifest import Manifest
-from workers.diagnose_study import Predict, SeriesDiagnosis
+from workers.diagnose_study import SeriesDiagnosis
 from workers.inference.host import ModelHost
+from workers.inference.reading import ImageModel
 from workers.models.agreement import Mapping
 from workers.models.rules import RuleLabeler
 from workers.preprocess.series import prepare_series
@@ -47,7 +48,7 @@ def process(ledger: Ledger, tmp_path: Path, clock: Clock) -> WorkerProcess:
     settings = Settings(data_dir=tmp_path)
     app = Celery("worker", broker="memory://")
 
-    def no_network(manifest: Manifest) -> Predict:
+    def no_network(manifest: Manifest) -> ImageModel:
         raise PackageError(f"{manifest.name} is not here")
 
     def no_mapping(manifest: Manifest) -> Mapping:
