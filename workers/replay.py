@@ -23,7 +23,7 @@ from medqueue.ledger.tables import reports, results
 from medqueue.settings import Settings, load_settings
 from medqueue.storage.instances import InstanceStore
 from schemas.finding import Finding
-from schemas.manifest import Engine, Manifest
+from schemas.manifest import Engine
 from schemas.receipt import Receipt
 from schemas.result import ResultKind
 from workers.inference.receipt import receipt_of
@@ -73,7 +73,7 @@ def replay(ledger: Ledger, settings: Settings, result_id: str) -> Replay:
         raise NotFoundError(f"result {result_id} compares two others: replay those")
     then = Receipt.model_validate(row.receipt)
     package = take_package(manifest, settings.models_dir)
-    _use_threads(then, manifest)
+    _use_threads(then)
     if row.kind == ResultKind.TEXT:
         digest, found = _read_again(ledger, row, package)
     else:
@@ -92,9 +92,9 @@ def replay(ledger: Ledger, settings: Settings, result_id: str) -> Replay:
     return Replay(result_id, same, tuple(differences))
 
 
-def _use_threads(receipt: Receipt, manifest: Manifest) -> None:
+def _use_threads(receipt: Receipt) -> None:
     """Share sums out as it was done then: the order of additions changes their last bits."""
-    if manifest.engine is Engine.TORCH and receipt.threads is not None:
+    if receipt.threads is not None:
         import torch
 
         torch.set_num_threads(receipt.threads)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
@@ -22,15 +23,30 @@ from medqueue.settings import Settings, load_settings
 from medqueue.storage import packages
 from schemas.manifest import RegisteredModel
 
+COMMANDS_GROUP = "medqueue.model_commands"
 _MONITORED = timedelta(days=366)
 """As far back as agreement with reports is shown."""
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group()
+class _Models(click.Group):
+    """Commands that need the code of the models come by entry point, as the top ones do."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        extra = {entry.name for entry in entry_points(group=COMMANDS_GROUP)}
+        return sorted({*super().list_commands(ctx), *extra})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for entry in entry_points(group=COMMANDS_GROUP, name=cmd_name):
+            loaded: click.Command = entry.load()
+            return loaded
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Models)
 def models() -> None:
-    """List, add, verify and release model versions.
+    """List, add, verify, convert and release model versions.
 
     Example: medqueue models list
     """

@@ -22,7 +22,7 @@ from schemas.manifest import Engine, Manifest
 
 GROUP = "medqueue.models"
 CHECKS_GROUP = "medqueue.package_checks"
-_OF_PROBABILITIES = frozenset({Engine.TORCH})
+_OF_PROBABILITIES = frozenset({Engine.TORCH, Engine.ONNX})
 """Engines whose packages need a check set: their outputs may differ from machine to machine."""
 _CARD = "MODEL_CARD.md"
 

@@ -45,15 +45,17 @@ def _of_model(text: str) -> Receipt:
 
 def _engine(manifest: Manifest) -> tuple[str, str, int | None]:
     """Return engine, device and threads."""
-    if manifest.engine is not Engine.TORCH:
+    if manifest.engine not in (Engine.TORCH, Engine.ONNX):
         return manifest.engine.value, "cpu", None
     import torch  # only where a network has loaded it already
 
+    processor = f"cpu {_processor()} {torch.backends.cpu.get_cpu_capability()}"
+    if manifest.engine is Engine.ONNX:
+        return f"onnxruntime {version('onnxruntime')}", processor, torch.get_num_threads()
     engine = f"torch {torch.__version__}"
     if manifest.kind is ResultKind.IMAGE and torch.cuda.is_available():
         return engine, f"cuda {torch.cuda.get_device_name()}", torch.get_num_threads()
-    capability = torch.backends.cpu.get_cpu_capability()
-    return engine, f"cpu {_processor()} {capability}", torch.get_num_threads()
+    return engine, processor, torch.get_num_threads()
 
 
 def _processor() -> str:

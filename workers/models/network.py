@@ -15,8 +15,12 @@ from workers.models.registry import build
 
 
 def build_network(package: Package) -> nn.Module:
-    """Build the network of a torch package with its weights, in evaluation mode, on the CPU."""
+    """Build the network of a package with its weights, in evaluation mode, on the CPU."""
     manifest = package.manifest
+    if manifest.engine is Engine.ONNX:
+        from workers.models.onnx_network import OnnxNetwork  # onnx: few packages need it
+
+        return OnnxNetwork(package.weights, manifest.name)
     if manifest.engine is not Engine.TORCH:
         raise PackageError(f"{manifest.name}: its engine is {manifest.engine}, not {Engine.TORCH}")
     if not manifest.weights.endswith(".safetensors"):

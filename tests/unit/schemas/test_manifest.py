@@ -43,6 +43,8 @@ def test_a_result_says_which_model_gave_it_and_what_it_may_be_used_for() -> None
         {"labels": ({"name": "x", "threshold": 1.5},)},
         {"treshold": 0.5},
         {"weights": "../weights.safetensors"},
+        {"engine": "onnx"},  # with saliency, which needs layers to look into
+        {"engine": "rules", "check": {"file": "check.jsonl", "sha256": "0" * 64}},
         {"tokenization": {"file": "a/b", "sha256": "0" * 64, "max_tokens": 1}},
         {"tokenization": {"file": "weights.safetensors", "sha256": "1" * 64, "max_tokens": 1}},
     ],
