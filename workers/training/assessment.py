@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from schemas.manifest import Label, Manifest
+from schemas.manifest import Engine, Label, Manifest
 from workers.models.network import build_network
 from workers.models.package import Package
 from workers.training import bootstrap
@@ -169,6 +169,8 @@ def _endured(package: Package, measured: Measured, label: Label) -> Sequence[End
         measured.targets[:, 0],
         manifest.preparation,
         _logit_of(label.threshold, manifest),
+        features=measured.features,
+        attacked=manifest.engine is Engine.TORCH,
     )
 
 

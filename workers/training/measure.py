@@ -49,6 +49,8 @@ class Measured:
     """What is known of each image beside its pixels; or nothing."""
     pixels: NDArray[np.uint8] | None = None
     """(n, rows, columns) of an image model, in the size that it takes."""
+    features: NDArray[np.float32] | None = None
+    """(n, features) of a model that is told more than pixels."""
 
 
 def measure(
@@ -103,6 +105,7 @@ def _measure_images(package: Package, data: ImageData) -> Measured:
         targets,
         images.rows,
         images.pixels,
+        images.features,
     )
 
 

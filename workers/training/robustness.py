@@ -28,8 +28,11 @@ _PGD_STEPS = 10
 _PGD_STEP = 0.25
 """Of the strength: ten such steps reach any corner of the box from any start."""
 
-Bend = Callable[[Tensor, Tensor], Tensor]
-"""Takes images (n, 1, rows, columns) of 0..1 and targets (n,), returns bent images."""
+Forward = Callable[[Tensor], Tensor]
+"""From images (n, 1, rows, columns) of 0..1 to logits (n,)."""
+
+Bend = Callable[[Forward, Tensor, Tensor], Tensor]
+"""Takes images as above and targets (n,), returns bent images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,9 @@ def endure(
     targets: NDArray[np.bool_],
     preparation: ImagePreparation,
     threshold_logit: float,
+    *,
+    features: NDArray[np.float32] | None = None,
+    attacked: bool = True,
 ) -> list[Endured]:
     """Measure a network on bent images; the first row is of the images as they are.
 
@@ -58,28 +64,30 @@ def endure(
         targets: (n,), of both classes.
         preparation: Whose mean and deviation the images are normalised by.
         threshold_logit: From this logit on a case is called present.
+        features: (n, features), the rows of a model that is told more than pixels.
+        attacked: Whether the network has gradients to attack it by.
     """
-    images = torch.from_numpy(pixels).unsqueeze(1).float() / 255
-    wanted = torch.from_numpy(targets)
-    if len(images) > MOST_CASES:
-        drawn = torch.randperm(len(images), generator=_chance())[:MOST_CASES]
-        images, wanted = images[drawn], wanted[drawn]
+    drawn = torch.randperm(len(pixels), generator=_chance())[:MOST_CASES]
+    images = torch.from_numpy(pixels)[drawn].unsqueeze(1).float() / 255
+    wanted = torch.from_numpy(targets)[drawn]
+    rest = None if features is None else _planes(torch.from_numpy(features)[drawn], images)
 
-    def logits_of(batch: Tensor) -> Tensor:
-        logits: Tensor = network((batch - preparation.mean) / preparation.std)
+    def logits_of(batch: Tensor, chosen: slice) -> Tensor:
+        prepared = (batch - preparation.mean) / preparation.std
+        if rest is not None:
+            prepared = torch.cat([prepared, rest[chosen]], dim=1)
+        logits: Tensor = network(prepared)
         return logits[:, 0]
 
     rows = []
-    for kind, strength, bend in _changes(logits_of):
-        with torch.no_grad():
-            logits = torch.cat(
-                [
-                    logits_of(bend(batch, answers))
-                    for batch, answers in zip(
-                        torch.split(images, _BATCH), torch.split(wanted, _BATCH), strict=True
-                    )
-                ]
-            )
+    batches = [slice(at, at + _BATCH) for at in range(0, len(images), _BATCH)]
+    for kind, strength, bend in [*_changes(), *(_attacks() if attacked else ())]:
+        parts = []
+        for chosen in batches:
+            forward = partial(logits_of, chosen=chosen)
+            with torch.no_grad():
+                parts.append(forward(bend(forward, images[chosen], wanted[chosen])))
+        logits = torch.cat(parts)
         accuracy = ((logits >= threshold_logit) == wanted).float().mean()
         # By rank: a sigmoid would make equal what lies far out.
         ranks = torch.unique(logits, return_inverse=True)[1] / len(logits)
@@ -88,8 +96,8 @@ def endure(
     return rows
 
 
-def _changes(logits_of: Callable[[Tensor], Tensor]) -> Iterator[tuple[str, str, Bend]]:
-    yield "as it is", "", lambda images, _: images
+def _changes() -> Iterator[tuple[str, str, Bend]]:
+    yield "as it is", "", _plain(lambda images: images)
     for sigma in (0.02, 0.05, 0.1):
         yield "noise", f"deviation {sigma:g}", _plain(partial(noise, sigma=sigma))
     for sigma in (0.5, 1.0, 2.0):
@@ -102,14 +110,22 @@ def _changes(logits_of: Callable[[Tensor], Tensor]) -> Iterator[tuple[str, str, 
         yield "rotation", f"{degrees:+d}°", _plain(partial(moved, degrees=degrees))
     for share in (0.05, 0.1):
         yield "shift", f"{share:.0%} of the side", _plain(partial(moved, shift=share))
+
+
+def _attacks() -> Iterator[tuple[str, str, Bend]]:
     for steps in (1, 2, 4):
-        yield "FGSM", f"{steps}/255", partial(fgsm, logits_of, strength=steps / 255)
+        yield "FGSM", f"{steps}/255", partial(fgsm, strength=steps / 255)
     for steps in (1, 2, 4):
-        yield "PGD", f"{steps}/255", partial(pgd, logits_of, strength=steps / 255)
+        yield "PGD", f"{steps}/255", partial(pgd, strength=steps / 255)
 
 
 def _plain(bend: Callable[[Tensor], Tensor]) -> Bend:
-    return lambda images, _: bend(images)
+    return lambda _, images, __: bend(images)
+
+
+def _planes(features: Tensor, images: Tensor) -> Tensor:
+    """Return rows (n, features) as planes behind the images, as the queue puts them."""
+    return features[:, :, None, None].expand(-1, -1, *images.shape[2:])
 
 
 def noise(images: Tensor, *, sigma: float) -> Tensor:
@@ -154,31 +170,27 @@ def moved(images: Tensor, *, degrees: float = 0, shift: float = 0) -> Tensor:
     return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def fgsm(
-    logits_of: Callable[[Tensor], Tensor], images: Tensor, targets: Tensor, *, strength: float
-) -> Tensor:
+def fgsm(forward: Forward, images: Tensor, targets: Tensor, *, strength: float) -> Tensor:
     """Move every pixel by the strength, to where the loss grows."""
-    step = strength * _gradient(logits_of, images, targets).sign()
+    step = strength * _gradient(forward, images, targets).sign()
     return (images + step).clamp(0, 1)
 
 
-def pgd(
-    logits_of: Callable[[Tensor], Tensor], images: Tensor, targets: Tensor, *, strength: float
-) -> Tensor:
+def pgd(forward: Forward, images: Tensor, targets: Tensor, *, strength: float) -> Tensor:
     """Climb the loss in small steps, and never leave the box around the image."""
     start = (torch.rand(images.shape, generator=_chance()) * 2 - 1) * strength
     attacked = (images + start).clamp(0, 1)
     for _ in range(_PGD_STEPS):
-        step = _PGD_STEP * strength * _gradient(logits_of, attacked, targets).sign()
+        step = _PGD_STEP * strength * _gradient(forward, attacked, targets).sign()
         attacked = (images + (attacked + step - images).clamp(-strength, strength)).clamp(0, 1)
     return attacked
 
 
-def _gradient(logits_of: Callable[[Tensor], Tensor], images: Tensor, targets: Tensor) -> Tensor:
+def _gradient(forward: Forward, images: Tensor, targets: Tensor) -> Tensor:
     watched = images.detach().requires_grad_()
     with torch.enable_grad():
         loss = functional.binary_cross_entropy_with_logits(
-            logits_of(watched), targets.float(), reduction="sum"
+            forward(watched), targets.float(), reduction="sum"
         )
         (gradient,) = torch.autograd.grad(loss, watched)
     return gradient

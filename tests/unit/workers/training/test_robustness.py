@@ -35,6 +35,26 @@ def test_an_attack_stays_within_its_strength_and_raises_the_loss(attack: object)
     assert torch.allclose(moved_by, torch.tensor([-1.0, 1.0, -1.0, 1.0]), atol=1e-4)
 
 
+def test_a_model_that_is_told_more_than_pixels_keeps_its_rows() -> None:
+    class Told(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return images[:, 1:].mean(dim=(1, 2, 3))[:, None]
+
+    targets = np.arange(100) % 3 == 0
+    rows = endure(
+        Told(),
+        np.zeros((100, 8, 8), np.uint8),
+        targets,
+        PREPARATION,
+        threshold_logit=0.0,
+        features=np.where(targets, 1.0, -1.0).astype(np.float32)[:, np.newaxis],
+        attacked=False,
+    )
+
+    assert {row.accuracy for row in rows} == {1.0}
+    assert {"FGSM", "PGD"}.isdisjoint(row.kind for row in rows)
+
+
 def test_nothing_changes_at_strength_nothing() -> None:
     images = torch.rand(2, 1, 8, 8)
 
