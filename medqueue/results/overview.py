@@ -6,8 +6,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
+from medqueue.ledger import deliveries
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.tables import audit_events, reports, results, studies, work
+from schemas.delivery import DeliveryState
 from schemas.result import ResultKind, ResultStatus
 from schemas.study import StudyState
 from schemas.work import Stage, WorkState
@@ -23,6 +25,8 @@ class Overview:
     results: dict[tuple[ResultKind, ResultStatus], int]
     refusals: dict[str, int]
     """What doors refused, by error code."""
+    deliveries: dict[tuple[str, DeliveryState], int]
+    """By destination."""
     waiting_seconds: dict[Stage, float]
     """For each stage, how long the longest-waiting due work has waited."""
 
@@ -53,6 +57,7 @@ def take_overview(ledger: Ledger, *, now: datetime) -> Overview:
             work=work_counts,
             results=result_counts,
             refusals=_refusals(connection),
+            deliveries=deliveries.count_by_state(connection),
             waiting_seconds=_waiting_seconds(connection, now),
         )
 

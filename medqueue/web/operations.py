@@ -88,6 +88,12 @@ class LedgerCollector(Collector):
         for code, count in overview.refusals.items():
             refusals.add_metric([code], count)
         yield refusals
+        deliveries = GaugeMetricFamily(
+            "medqueue_deliveries", "Results sent elsewhere.", labels=["destination", "state"]
+        )
+        for (destination, delivery_state), count in overview.deliveries.items():
+            deliveries.add_metric([destination, delivery_state], count)
+        yield deliveries
 
 
 def probes_router(settings: Settings, ledger: Ledger, checks: Mapping[str, Check]) -> APIRouter:

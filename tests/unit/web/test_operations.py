@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from builders import a_due_series, claim, fail, submit
+from builders import a_due_report, a_due_series, after, claim, fail, finish, submit
 from http_client import TERABYTES, Client, compose
 from medqueue.errors import MedqueueError, UnavailableError
+from medqueue.ledger import deliveries
 from medqueue.ledger.engine import Ledger, open_ledger
 
 
@@ -79,6 +80,13 @@ def test_metrics_count_the_ledger_at_every_scrape(ledger: Ledger, tmp_path: Path
     assert after["medqueue_results_total", "image", "failed"] == 1
     assert after["medqueue_refusals_total", "refused"] == 1
     assert after["medqueue_oldest_waiting_seconds", "prepare-series"] == 0
+
+
+def test_metrics_count_what_is_sent_elsewhere(sqlite_ledger: Ledger, client: Client) -> None:
+    deliveries.plan(sqlite_ledger, "pacs", only=None, now=after(0))
+    finish(sqlite_ledger, claim(sqlite_ledger, a_due_report(sqlite_ledger)))
+    deliveries.plan(sqlite_ledger, "pacs", only=None, now=after(20))
+    assert samples(client)["medqueue_deliveries", "pacs", "pending"] == 1
 
 
 def test_metrics_name_no_patient(sqlite_ledger: Ledger, client: Client) -> None:
