@@ -202,6 +202,11 @@ class Settings(BaseModel):
         return self.data_dir / "models"
 
     @property
+    def trainings_dir(self) -> Path:
+        """Folder of the configurations of queued trainings; workers must share it."""
+        return self.data_dir / "trainings"
+
+    @property
     def deliveries_dir(self) -> Path:
         """Folder of the objects that are on their way to a destination."""
         return self.data_dir / "deliveries"

@@ -67,7 +67,7 @@ def _configuration() -> dict[str, Any]:
         "task_queues": [Queue(name) for name in QUEUES],
         # A typo must be an error, not a queue that nobody consumes.
         "task_create_missing_queues": False,
-        "task_default_queue": QUEUES[-1],
+        "task_default_queue": QUEUES[0],
         # Flower shows what these events tell.
         "worker_send_task_events": True,
         # Libraries leak; a fresh process now and then costs nothing (prefork only).

@@ -6,10 +6,11 @@ from celery import Celery
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from medqueue.broker.routing import queue_name
+from medqueue.broker.routing import TRAINING_QUEUE, queue_name
 from medqueue.ledger import dispatch
 from medqueue.ledger.engine import Ledger
 from medqueue.logs import get_logger
+from schemas.training import TRAINING_TASK
 from schemas.work import TASK_NAMES, WorkToPublish
 
 _logger = get_logger(__name__)
@@ -39,3 +40,13 @@ def publish(app: Celery, ledger: Ledger, due: Sequence[WorkToPublish]) -> None:
     finally:
         if published:
             _logger.info("published", works=[work.id for work in due[:published]])
+
+
+def publish_trainings(app: Celery, ids: Sequence[str]) -> None:
+    """Send the messages of queued trainings; a worker that gets one too many does nothing.
+
+    Raises:
+        RedisError, KombuError, OSError: the broker is away; the relay publishes again later.
+    """
+    for id_ in ids:
+        app.send_task(TRAINING_TASK, args=[id_], queue=TRAINING_QUEUE)

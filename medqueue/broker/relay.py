@@ -10,9 +10,9 @@ from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from medqueue.broker.publishing import publish
+from medqueue.broker.publishing import publish, publish_trainings
 from medqueue.broker.routing import QUEUES, queue_name
-from medqueue.ledger import clock, completeness, dispatch
+from medqueue.ledger import clock, completeness, dispatch, trainings
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.patience import read_patience
 from medqueue.logs import get_logger
@@ -117,6 +117,7 @@ class Relay:
                 _logger.warning("broker-was-empty", waiting=forgotten)
             depths = {queue: broker.llen(queue) for queue in QUEUES}
         self._publish_lost(depths)
+        publish_trainings(self._app, trainings.take_due(self._ledger, now=self._clock()))
 
     def _publish_lost(self, depths: dict[str, int]) -> None:
         """Publish again as much work as there are messages missing, the oldest first.

@@ -23,6 +23,7 @@ _COMMANDS = {
     "send": "medqueue.cli.send:send",
     "serve": "medqueue.cli.serve:serve",
     "status": "medqueue.cli.status:status",
+    "trainings": "medqueue.cli.trainings:trainings",
     "up": "medqueue.cli.up:up",
     "worker": "medqueue.cli.serve:worker",
 }

@@ -107,7 +107,7 @@ def flower() -> None:
     "--role",
     type=click.Choice([role.value for role in Role]),
     required=True,
-    help="cpu prepares images and reads texts; gpu runs image models.",
+    help="cpu prepares images and reads texts; gpu runs image models; train trains.",
 )
 def worker(role: str) -> None:
     """Run one worker until SIGTERM; work in hand is finished first.
@@ -123,6 +123,8 @@ def worker(role: str) -> None:
         Role.CPU: ["--pool=prefork", f"--concurrency={settings.cpu_processes}"],
         # prefork and CUDA do not mix.
         Role.GPU: ["--pool=threads", f"--concurrency={settings.gpu_threads}"],
+        # A process apart: one that outgrows the memory takes the training along, not the worker.
+        Role.TRAIN: ["--pool=prefork", "--concurrency=1"],
     }[Role(role)]
     app = create_app(settings)
     watch(app, queues_of(Role(role)))

@@ -11,6 +11,7 @@ from medqueue.errors import LeaseLostError
 from medqueue.ledger import work
 from medqueue.ledger.engine import Ledger
 from medqueue.logs import get_logger
+from schemas.training import TrainingClaim
 from schemas.work import Claim
 
 _logger = get_logger(__name__)
@@ -29,12 +30,14 @@ class Heartbeat:
     def __init__(
         self,
         ledger: Ledger,
-        claim: Claim,
+        claim: Claim | TrainingClaim,
         *,
+        renew: Callable[..., None] = work.renew,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._ledger = ledger
         self._claim = claim
+        self._renew = renew
         self._clock = clock
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -54,7 +57,7 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._over.wait(self._claim.lease_seconds / _RENEWALS_PER_LEASE):
             try:
-                work.renew(self._ledger, self._claim, now=self._clock())
+                self._renew(self._ledger, self._claim, now=self._clock())
             except LeaseLostError:
                 _logger.warning("lease-lost", work=self._claim.id)
                 return

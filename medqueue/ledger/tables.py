@@ -293,6 +293,26 @@ input_figures = Table(
     Index("ix_input_figures_model", "model_name", "model_version", "at"),
 )
 
+trainings = Table(
+    "trainings",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("folder", Text, nullable=False),
+    Column("started_in", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("fence", Integer, nullable=False, server_default=text("0")),
+    Column("lease_until", Timestamp),
+    Column("published_at", Timestamp),
+    Column("worker", String(128)),
+    Column("error_code", String(64)),
+    Column("error_detail", Text),
+    Column("created_at", Timestamp, nullable=False),
+    Column("started_at", Timestamp),
+    Column("finished_at", Timestamp),
+    Index("ix_trainings_state", "state"),
+)
+
 models = Table(
     "models",
     metadata,

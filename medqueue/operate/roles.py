@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from medqueue.broker.app import create_app
+from medqueue.broker.routing import STAGES
 from medqueue.broker.routing import Role as WorkerRole
 from medqueue.errors import ConfigurationError
 from medqueue.operate import valkey
@@ -37,7 +38,7 @@ def all_roles(settings: Settings) -> list[Role]:
 
     return [
         *_embedded_broker(settings),
-        *(worker(role) for role in WorkerRole),
+        *(worker(role) for role in STAGES),
         serve("relay", _WORK, lambda: True),  # it has no door; work tells whether it lives
         *_delivery(settings, program),
         serve("door", _DOORS, lambda: _both_doors_open(settings)),

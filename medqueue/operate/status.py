@@ -8,7 +8,7 @@ from celery import Celery
 from redis.exceptions import RedisError
 from sqlalchemy import func, select
 
-from medqueue.broker.routing import QUEUES, STAGES, Role
+from medqueue.broker.routing import QUEUES, STAGES
 from medqueue.ledger import completeness
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.patience import read_patience
@@ -153,7 +153,7 @@ def _waiting_work(
     overdue: _Overdue, workers: tuple[str, ...], *, broker_answers: bool
 ) -> Iterator[Stuck]:
     for stage, seconds in overdue.stages.items():
-        role = next(role for role in Role if stage in STAGES[role])
+        role = next(role for role, stages in STAGES.items() if stage in stages)
         what = f"{stage} has waited for {seconds:.0f} s and no worker takes it"
         if not broker_answers:
             yield Stuck(what, "Redis does not answer: start it, or run `medqueue up`")

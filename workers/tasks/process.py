@@ -92,6 +92,8 @@ def worker_process() -> WorkerProcess:
 def _warm_up(instance: WorkController, **_: object) -> None:
     """Load what the first study would wait for: decoders, or the released image models."""
     wanted = set(instance.app.amqp.queues.consume_from)
+    if not wanted.isdisjoint(queues_of(Role.TRAIN)):
+        return
     if wanted.isdisjoint(queues_of(Role.GPU)):
         _NURSERY.start()
         return

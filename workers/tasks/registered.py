@@ -1,14 +1,16 @@
-"""The tasks that Celery finds, one for each stage. A message holds one opaque id."""
+"""The tasks that Celery finds: one for each stage, and training. A message holds one opaque id."""
 
 from celery import shared_task
 
 from schemas.manifest import Manifest
 from schemas.result import Outcome
+from schemas.training import TRAINING_TASK
 from schemas.work import TASK_NAMES, Claim, FollowUp, Stage
 from workers.cross_check import cross_check
 from workers.diagnose_report import diagnose_report
 from workers.tasks.performing import WorkFailed, perform
 from workers.tasks.process import worker_process
+from workers.tasks.queued_training import perform_training
 
 
 @shared_task(name=TASK_NAMES[Stage.PREPARE_SERIES], throws=(WorkFailed,))
@@ -56,3 +58,9 @@ def cross_check_report(work_id: str) -> None:
         return cross_check(process.ledger, claim, manifest, mapping, process.labelers.get)
 
     perform(process, work_id, do)
+
+
+@shared_task(name=TRAINING_TASK, throws=(WorkFailed,))
+def train(training_id: str) -> None:
+    """Train one model and write its package."""
+    perform_training(worker_process(), training_id)

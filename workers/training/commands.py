@@ -45,6 +45,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="Time between two checkpoints; 0 writes one after every step.",
 )
+@click.option("--queue", is_flag=True, help="Leave it to a `medqueue worker --role train`.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def train(
     config: Path,
@@ -53,6 +54,7 @@ def train(
     device: str,
     processes: int,
     checkpoint_seconds: float,
+    queue: bool,
     as_json: bool,
 ) -> None:
     """Train a model on the train split of CONFIG's data and write it as a package.
@@ -61,6 +63,14 @@ def train(
     again. The figures printed are of the val split. An image model's temperature is fitted on it
     too; a text model's on a part of the train split. They flatter a model that was chosen by them.
     """
+    if queue:
+        from workers.training.queueing import queue_training
+
+        if processes > 1:
+            raise click.UsageError("a queued training has one process: leave --processes out")
+        id_ = queue_training(config, output)
+        click.echo(json.dumps({"training": id_}) if as_json else f"queued as training {id_}")
+        return
     from workers.training.produce import train_package
 
     train_package(

@@ -44,7 +44,7 @@ def train_package(
     """
     chosen = device_of(device, processes)
     read_config(config)
-    _check_folder(folder)
+    check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     in_team(processes, chosen, partial(_work, config, folder, show, seconds))
 
@@ -92,7 +92,8 @@ def _watched(folder: Path, team: Team) -> Iterator[Watch]:
         yield Several(bar, History(folder), events)
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that holds something else than a training that was cut off."""
     if (folder / MANIFEST_NAME).exists():
         raise ConfigurationError(f"{folder}: holds a finished package; name a new folder")
     if (folder / CHECKPOINT_NAME).exists():

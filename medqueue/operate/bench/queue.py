@@ -21,7 +21,7 @@ from celery import Celery, chain
 from sqlalchemy import func, select
 
 from medqueue.broker.app import create_app
-from medqueue.broker.routing import Role, queue_name
+from medqueue.broker.routing import STAGES, queue_name
 from medqueue.ledger.tables import results
 from medqueue.logs import configure_logs
 from medqueue.operate import demo_inputs
@@ -138,7 +138,7 @@ class _Safe:
 def _plain_path(folder: Path) -> Iterator[_Plain]:
     settings = Settings(data_dir=folder)
     with running_broker(settings), ExitStack() as stack:
-        for role in Role:
+        for role in STAGES:
             # -P: a folder named `schemas` beside us must not be imported.
             words = [sys.executable, "-P", "-c", _PLAIN_WORKER, "--role", role]
             stack.enter_context(running_process(words, settings))

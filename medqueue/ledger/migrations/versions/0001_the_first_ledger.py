@@ -189,6 +189,26 @@ def upgrade() -> None:
     sa.Column('at', Timestamp(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_explanations'))
     )
+    op.create_table('trainings',
+    sa.Column('id', sa.String(length=32), nullable=False),
+    sa.Column('folder', sa.Text(), nullable=False),
+    sa.Column('started_in', sa.Text(), nullable=False),
+    sa.Column('state', sa.String(length=16), nullable=False),
+    sa.Column('attempts', sa.Integer(), server_default=sa.text('0'), nullable=False),
+    sa.Column('fence', sa.Integer(), server_default=sa.text('0'), nullable=False),
+    sa.Column('lease_until', Timestamp(), nullable=True),
+    sa.Column('published_at', Timestamp(), nullable=True),
+    sa.Column('worker', sa.String(length=128), nullable=True),
+    sa.Column('error_code', sa.String(length=64), nullable=True),
+    sa.Column('error_detail', sa.Text(), nullable=True),
+    sa.Column('created_at', Timestamp(), nullable=False),
+    sa.Column('started_at', Timestamp(), nullable=True),
+    sa.Column('finished_at', Timestamp(), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_trainings'))
+    )
+    with op.batch_alter_table('trainings', schema=None) as batch_op:
+        batch_op.create_index('ix_trainings_state', ['state'], unique=False)
+
     op.create_table('input_figures',
     sa.Column('id', sa.String(length=32), nullable=False),
     sa.Column('model_name', sa.String(length=64), nullable=False),
@@ -379,6 +399,10 @@ def downgrade() -> None:
         batch_op.drop_index('ix_results_accession_number')
 
     op.drop_table('results')
+    with op.batch_alter_table('trainings', schema=None) as batch_op:
+        batch_op.drop_index('ix_trainings_state')
+
+    op.drop_table('trainings')
     with op.batch_alter_table('input_figures', schema=None) as batch_op:
         batch_op.drop_index('ix_input_figures_model')
 
