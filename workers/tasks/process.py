@@ -58,7 +58,7 @@ def worker_process() -> WorkerProcess:
     def load_network(manifest: Manifest) -> ImageModel:
         from workers.inference.session import Session  # torch: gpu workers alone need it
 
-        return Session(take_package(manifest, settings.models_dir)).predict
+        return Session(take_package(manifest, settings.models_dir))
 
     def load_labeler(manifest: Manifest) -> Labeler:
         package = take_package(manifest, settings.models_dir)
