@@ -15,6 +15,7 @@ from workers.training.bootstrap import Interval
 from workers.training.plots import Picture, pictures_of
 
 _TEMPLATE = "evaluation.html"
+_HUNDRED = 100
 _SPLITS = {
     "test": "Cases of the test split: the model has learnt nothing from them.",
     "val": "Cases of the validation split. The model was not trained on them, but its calibration "
@@ -48,7 +49,7 @@ def _page(assessment: Assessment, data: str, pictures: Sequence[Picture]) -> str
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, between=_between, of_hundred=_of_hundred)
+    environment.filters.update(percent=_percent, between=_between, frequency=frequency)
     style = (files("medqueue") / "web/static/style.css").read_text(encoding="utf-8")
     return environment.get_template(_TEMPLATE).render(
         assessment=assessment,
@@ -77,11 +78,16 @@ def _between(interval: Interval | None) -> str:
     return "" if interval is None else f"{interval.low:.1%} to {interval.high:.1%}"
 
 
-def _of_hundred(share: float) -> str:
-    """Say a share as a natural frequency, and never 'all' or 'none' where it is not so."""
-    hundred = round(100 * share)
-    if hundred == 100 and share < 1:  # noqa: PLR2004 - a hundred
+def frequency(hits: int, cases: int) -> str:
+    """Say a share as so many of a hundred (Gigerenzer et al. 2007); of fewer, as what was counted.
+
+    It is never all or none of a hundred where it is not so.
+    """
+    if cases < _HUNDRED:
+        return f"{hits} of {cases}"
+    hundred = round(_HUNDRED * hits / cases)
+    if hundred == _HUNDRED and hits < cases:
         return "more than 99 of 100"
-    if hundred == 0 and share > 0:
+    if hundred == 0 and hits > 0:
         return "fewer than 1 of 100"
     return f"{hundred} of 100"
