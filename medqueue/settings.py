@@ -16,6 +16,7 @@ PREFIX = "MEDQUEUE_"
 CONFIG_VARIABLE = "MEDQUEUE_CONFIG"
 
 _QUIET_TIMES = r"^\s*[^,=]+=\s*[0-9]{1,5}(\.[0-9]+)?\s*(,\s*[^,=]+=\s*[0-9]{1,5}(\.[0-9]+)?\s*)*$"
+_MODEL_KEYS = r"^[A-Za-z0-9._-]+:[A-Za-z0-9+/]{43}=(,[A-Za-z0-9._-]+:[A-Za-z0-9+/]{43}=)*$"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -129,6 +130,15 @@ class Settings(BaseModel):
     webhook_secret: str | None = Field(
         default=None, description="Key with which webhooks are signed (HMAC-SHA256)."
     )
+    model_keys: Annotated[str, Field(pattern=_MODEL_KEYS)] | None = Field(
+        default=None,
+        description="Public keys of makers of model packages: name:base64,name:base64; a package "
+        "that is signed must be signed by one of them.",
+    )
+    model_signatures: Literal["optional", "required"] = Field(
+        default="optional",
+        description="Whether a model package that is added must be signed: optional or required.",
+    )
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
         default=15.0,
         description="A worker that is silent for so long loses its work to another.",
@@ -210,6 +220,12 @@ class Settings(BaseModel):
     def deliveries_dir(self) -> Path:
         """Folder of the objects that are on their way to a destination."""
         return self.data_dir / "deliveries"
+
+    @property
+    def trusted_model_keys(self) -> dict[str, str]:
+        """The public keys of makers of model packages, in base64, by name."""
+        entries = (entry.partition(":") for entry in (self.model_keys or "").split(",") if entry)
+        return {name: key for name, _, key in entries}
 
     def to_environment(self) -> dict[str, str]:
         """Return the settings as variables, for the processes that the supervisor starts."""

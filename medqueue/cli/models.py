@@ -1,4 +1,4 @@
-"""`medqueue models`: the registry - list, show, add, verify, promote, roll back."""
+"""`medqueue models`: the registry - list, show, add, sign, verify, promote, roll back."""
 
 import getpass
 import json
@@ -20,7 +20,7 @@ from medqueue.ledger.engine import Ledger, open_ledger
 from medqueue.operate import registration, release
 from medqueue.results.agreement import agreement_with_reports
 from medqueue.settings import Settings, load_settings
-from medqueue.storage import packages
+from medqueue.storage import packages, signatures
 from schemas.manifest import RegisteredModel
 
 COMMANDS_GROUP = "medqueue.model_commands"
@@ -112,17 +112,36 @@ def add(*, path: Path) -> None:
 
 
 @models.command()
+@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="PEM file of your private Ed25519 key.",
+)
+def sign(*, path: Path, key: Path) -> None:
+    """Sign a package folder, so that a site can tell that it is yours.
+
+    Example: medqueue models sign ./my-model --key maker.pem
+    """
+    click.echo(f"signed; public key: {signatures.sign(path, key)}")
+
+
+@models.command()
 @_as_json
 def verify(*, as_json: bool) -> None:
-    """Compare every package on this machine with its digest; exit with 1 if one is damaged.
+    """Compare every package with its digests and signature; exit with 1 if one is damaged.
 
     Example: medqueue models verify
     """
     settings = load_settings()
     checks = []
-    for folder in [*registration.installed_packages(), *registration.added_packages(settings)]:
+    added = registration.added_packages(settings)
+    for folder in [*registration.installed_packages(), *added]:
         try:
             manifest = packages.verify(folder)
+            if folder in added:
+                registration.require_signature(settings, folder)
             checks.append({"package": str(folder), "model": manifest.name, "error": None})
         except PackageError as error:
             checks.append({"package": str(folder), "model": None, "error": error.detail})

@@ -16,8 +16,9 @@ from medqueue.errors import PackageError
 from medqueue.ledger import models
 from medqueue.ledger.engine import Ledger
 from medqueue.settings import Settings
-from medqueue.storage.packages import MANIFEST_NAME, verify
+from medqueue.storage.packages import MANIFEST_NAME, MAX_FILE_BYTES, read_bounded, verify
 from medqueue.storage.pickles import refuse_pickles
+from medqueue.storage.signatures import SIGNATURE_NAME, is_signed, signer_of
 from schemas.manifest import Engine, Manifest
 
 GROUP = "medqueue.models"
@@ -58,8 +59,8 @@ def add(ledger: Ledger, settings: Settings, folder: Path, *, now: datetime) -> M
     stays there.
 
     Raises:
-        PackageError: it is damaged, has a pickle, has no check set or fails it, or its version is
-            known with other weights.
+        PackageError: it is damaged, not signed as the site asks for, has a pickle, has no check set
+            or fails it, or its version is known with other weights.
     """
     manifest = verify(folder)
     refuse_pickles(folder)
@@ -68,11 +69,14 @@ def add(ledger: Ledger, settings: Settings, folder: Path, *, now: datetime) -> M
     partial = target.with_name(f".{manifest.version}.part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True, mode=0o700)
-    for name in (MANIFEST_NAME, *manifest.named_files(), _CARD):
+    for name in (MANIFEST_NAME, *manifest.named_files()):
+        shutil.copyfile(folder / name, partial / name, follow_symlinks=False)
+    for name in (_CARD, SIGNATURE_NAME):
         if (folder / name).is_file():
-            shutil.copyfile(folder / name, partial / name, follow_symlinks=False)
+            (partial / name).write_bytes(read_bounded(folder / name, MAX_FILE_BYTES))
     try:
         verify(partial)
+        require_signature(settings, partial)
         try_out(partial)
         with ledger.write() as connection:
             models.register(connection, manifest, now=now)
@@ -81,6 +85,22 @@ def add(ledger: Ledger, settings: Settings, folder: Path, *, now: datetime) -> M
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return manifest
+
+
+def require_signature(settings: Settings, folder: Path) -> None:
+    """Hold the signature of a package from outside against the keys that the site trusts.
+
+    Raises:
+        PackageError: it is not of a trusted key, or missing where one is required.
+    """
+    if not is_signed(folder):
+        if settings.model_signatures == "required":
+            raise PackageError(
+                f"{folder.name}: is not signed, and MEDQUEUE_MODEL_SIGNATURES asks for it; have "
+                "its maker sign it: medqueue models sign"
+            )
+    elif settings.model_keys is not None or settings.model_signatures == "required":
+        signer_of(folder, settings.trusted_model_keys)
 
 
 def try_out(folder: Path) -> None:

@@ -58,5 +58,9 @@ def roll_back(
 
 
 def _folder_of(settings: Settings, manifest: Manifest) -> Path:
-    folders = [*registration.installed_packages(), *registration.added_packages(settings)]
-    return packages.folder_of(manifest, folders)
+    """Return the folder of a registered version; one from outside is still signed as asked for."""
+    added = registration.added_packages(settings)
+    folder = packages.folder_of(manifest, [*registration.installed_packages(), *added])
+    if folder in added:
+        registration.require_signature(settings, folder)
+    return folder

@@ -4,6 +4,8 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from builders import NOW
 from medqueue.errors import PackageError
@@ -11,7 +13,7 @@ from medqueue.ledger import models
 from medqueue.ledger.engine import Ledger
 from medqueue.operate import registration
 from medqueue.settings import Settings
-from medqueue.storage import packages
+from medqueue.storage import packages, signatures
 from schemas.result import ResultKind
 from workers.models.package import BUNDLED_FOLDER
 
@@ -78,6 +80,43 @@ def test_a_manifest_that_lacks_something_names_it(tmp_path: Path) -> None:
     manifest.write_text(manifest.read_text().replace("licence", "license"), encoding="utf-8")
     with pytest.raises(PackageError, match="licence"):
         packages.verify(folder)
+
+
+def a_key(path: Path) -> Path:
+    key = Ed25519PrivateKey.generate()
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return path
+
+
+def test_a_package_must_be_signed_where_the_site_asks_for_it(
+    tmp_path: Path, sqlite_ledger: Ledger
+) -> None:
+    folder, key = package(tmp_path / "p"), a_key(tmp_path / "maker.pem")
+    asking = {"data_dir": tmp_path / "data", "model_signatures": "required"}
+    with pytest.raises(PackageError, match="is not signed"):
+        registration.add(sqlite_ledger, Settings(**asking), folder, now=NOW)
+
+    public = signatures.sign(folder, key)
+    with pytest.raises(PackageError, match="none of the keys"):
+        registration.add(sqlite_ledger, Settings(**asking), folder, now=NOW)
+
+    trusting = Settings(**asking, model_keys=f"maker:{public}")
+    registration.add(sqlite_ledger, trusting, folder, now=NOW)
+    (added,) = registration.added_packages(trusting)
+    registration.require_signature(trusting, added)
+
+
+def test_a_signature_of_a_stranger_is_refused_where_keys_are_trusted(
+    tmp_path: Path, sqlite_ledger: Ledger
+) -> None:
+    folder = package(tmp_path / "p")
+    trusted = signatures.sign(folder, a_key(tmp_path / "maker.pem"))
+    signatures.sign(folder, a_key(tmp_path / "stranger.pem"))
+    settings = Settings(data_dir=tmp_path / "data", model_keys=f"maker:{trusted}")
+
+    with pytest.raises(PackageError, match="none of the keys"):
+        registration.add(sqlite_ledger, settings, folder, now=NOW)
+    assert registration.added_packages(settings) == []
 
 
 def test_every_installed_package_is_sound() -> None:
