@@ -57,16 +57,17 @@ class _Batch:
 class Berth:
     """One empty file with a durable name; then the place of one object, or nothing."""
 
-    def __init__(self, root: Path, path: str, batch: _Batch) -> None:
+    def __init__(self, root: str, path: str, batch: _Batch) -> None:
         self.path = path
         """Relative to the store."""
-        self.file = root / path
+        # No Path: to make one costs as much as to open the file.
+        self.file = f"{root}/{path}"
         self._batch = batch
 
     def settle(self, *, is_kept: bool) -> None:
         """Say what became of it, once."""
         if not is_kept:
-            self.file.unlink(missing_ok=True)
+            Path(self.file).unlink(missing_ok=True)
         self._batch.settle_one()
 
 
@@ -138,11 +139,13 @@ class Berths:
         if not folder.is_dir():
             folder.mkdir(exist_ok=True, mode=0o700)
             sync_folder(self._root)
-        for path in paths:
-            os.close(os.open(self._root / path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        root = str(self._root)
+        berths = [Berth(root, path, batch) for path in paths]
+        for berth in berths:
+            os.close(os.open(berth.file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         sync_folder(folder)
         self._folder_has += _BATCH
-        self._ready.extend(Berth(self._root, path, batch) for path in paths)
+        self._ready.extend(berths)
 
 
 def clear_lists(root: Path, lists: Path, recorded: Recorded, *, age_seconds: float) -> int:

@@ -111,8 +111,8 @@ class IncomingInstance:
     def __init__(self, store: InstanceStore, header: bytes) -> None:
         self._store = store
         self._berth = store.berths.take()
-        self._file_path = (
-            store.root / _INCOMING / f"{new_id()}.part" if self._berth is None else self._berth.file
+        self._file = (
+            f"{store.root}/{_INCOMING}/{new_id()}.part" if self._berth is None else self._berth.file
         )
         self._header = header
         self._remembered = bytearray()
@@ -127,7 +127,7 @@ class IncomingInstance:
             flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
             if self._berth is None:
                 flags |= os.O_CREAT | os.O_EXCL
-            self._descriptor = os.open(self._file_path, flags, 0o600)
+            self._descriptor = os.open(self._file, flags, 0o600)
         except OSError as error:
             self._settle()
             raise _cannot_write(error) from error
@@ -189,7 +189,7 @@ class IncomingInstance:
             path = self._give_name() if self._berth is None else self._berth.path
             _sync_data(self._descriptor)
             if self._berth is None:
-                sync_folder(self._file_path.parent)
+                sync_folder(Path(self._file).parent)
         except OSError as error:
             raise _cannot_write(error) from error
         self._is_kept = True
@@ -202,16 +202,17 @@ class IncomingInstance:
         before anybody is told of the name.
         """
         # The tail of the name is random; its head is the time and would fill one folder.
-        name = self._file_path.stem
+        partial = Path(self._file)
+        name = partial.stem
         folder = self._store.make_folder(name[-_FANOUT:])
-        self._file_path = self._file_path.rename(folder / f"{name}.dcm")
-        return f"{folder.name}/{self._file_path.name}"
+        self._file = str(partial.rename(folder / f"{name}.dcm"))
+        return f"{folder.name}/{name}.dcm"
 
     def _settle(self) -> None:
         if self._berth is not None:
             self._berth.settle(is_kept=self._is_kept)
         elif not self._is_kept:
-            self._file_path.unlink(missing_ok=True)
+            Path(self._file).unlink(missing_ok=True)
 
     def _write(self, pieces: list[bytes | memoryview]) -> None:
         try:

@@ -54,13 +54,13 @@ class _Case:
 
 # Many objects, since storescu takes 0.1 s to begin and to end.
 _CASES = (
-    _Case("CT 0.5 MB", 240, 524_288, 1, nodelay=True),
-    _Case("CT 0.5 MB", 240, 524_288, 4, nodelay=True),
-    _Case("DX 10 MB", 16, 10_485_760, 1, nodelay=True),
-    _Case("20 KB", 600, 20_000, 1, nodelay=True),
-    _Case("20 KB", 1200, 20_000, 4, nodelay=True),
-    _Case("20 KB", 1200, 20_000, 16, nodelay=True),
-    _Case("20 KB", 1280, 20_000, 64, nodelay=True),
+    _Case("CT 0.5 MB", 500, 524_288, 1, nodelay=True),
+    _Case("CT 0.5 MB", 500, 524_288, 4, nodelay=True),
+    _Case("DX 10 MB", 20, 10_485_760, 1, nodelay=True),
+    _Case("20 KB", 2000, 20_000, 1, nodelay=True),
+    _Case("20 KB", 2000, 20_000, 4, nodelay=True),
+    _Case("20 KB", 2000, 20_000, 16, nodelay=True),
+    _Case("20 KB", 2560, 20_000, 64, nodelay=True),
     _Case("20 KB, stock sender", 100, 20_000, 1, nodelay=False),
 )
 

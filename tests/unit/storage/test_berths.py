@@ -32,7 +32,7 @@ def test_an_object_in_a_berth_waits_for_its_bytes_alone(
     store: InstanceStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     berth = store.berths._ready[0]
-    folder = berth.file.parent
+    folder = Path(berth.file).parent
     wait_until(lambda: len(store.berths._ready) >= 40)  # no more names are being made
     asked: list[str] = []
     for name in ("fsync", "fdatasync"):
