@@ -233,7 +233,7 @@ class LabelledData(_Strict):
     trained_on: int | None = Field(default=None, gt=0)
     """Images of the train split, after cleaning."""
     left_out: dict[str, int] = {}
-    """Images that cleaning took out of the train split, by reason."""
+    """Images of the train split that were not trained on, by reason."""
 
 
 class Manifest(_Strict):

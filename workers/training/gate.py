@@ -13,6 +13,7 @@ from workers.models.features import FeatureTap, feature_layers
 from workers.models.gate import Gate, fit, write_gate
 from workers.preprocess.pixels import fit as fit_size
 from workers.preprocess.pixels import normalise
+from workers.preprocess.tabular import with_rows
 
 PASSES = 0.99
 """So many real inputs lie within the level beyond which one is marked."""
@@ -20,6 +21,9 @@ REFUSED_AT = 1.25
 """Times that level: an image beyond it is clearly foreign and refused. Between the two lie foreign
 images too, but also those of other devices and other patients."""
 _BATCH = 128
+
+Rows = NDArray[np.float32] | None
+"""Prepared rows of a table (n, features)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ def fit_gate(
     preparation: ImagePreparation,
     *,
     seed: int,
+    rows: tuple[Rows, Rows] = (None, None),
 ) -> FittedGate | None:
     """Fit the gate to a trained network; None for one without layers to look at.
 
@@ -54,12 +59,15 @@ def fit_gate(
         validation: images that the levels are of.
         preparation: of the package.
         seed: parts the validation images into the half that the levels are of, and the rest.
+        rows: of both, for a model that is told more than pixels.
     """
-    layers = feature_layers(network, _prepared(training[:1], preparation))
+    first = None if rows[0] is None else rows[0][:1]
+    layers = feature_layers(network, _prepared(training[:1], preparation, first))
     if not layers:
         return None
-    gate = fit(features_of(network, training, preparation, layers))
-    distances = gate.distances(features_of(network, validation, preparation, layers)).numpy()
+    gate = fit(features_of(network, training, preparation, layers, rows[0]))
+    of_validation = features_of(network, validation, preparation, layers, rows[1])
+    distances = gate.distances(of_validation).numpy()
     order = np.random.default_rng(seed).permutation(len(distances))
     half = -(-len(order) // 2)
     fitted, rest = distances[order[:half]], distances[order[half:]]
@@ -89,6 +97,7 @@ def features_of(
     pixels: NDArray[np.uint8],
     preparation: ImagePreparation,
     layers: tuple[str, ...],
+    rows: Rows = None,
 ) -> dict[str, Tensor]:
     """Return the pooled features (n, channels) of 8-bit images (n, rows, columns) by layer."""
     tap = FeatureTap(network, layers)
@@ -96,7 +105,8 @@ def features_of(
     try:
         with torch.inference_mode():
             for at in range(0, len(pixels), _BATCH):
-                network(_prepared(pixels[at : at + _BATCH], preparation))
+                of_batch = None if rows is None else rows[at : at + _BATCH]
+                network(_prepared(pixels[at : at + _BATCH], preparation, of_batch))
                 taken.append(tap.take())
     finally:
         tap.close()
@@ -111,7 +121,10 @@ def distances_of(
     return np.asarray(distances.numpy(), dtype=np.float32)
 
 
-def _prepared(pixels: NDArray[np.uint8], preparation: ImagePreparation) -> Tensor:
+def _prepared(
+    pixels: NDArray[np.uint8], preparation: ImagePreparation, rows: Rows = None
+) -> Tensor:
     if pixels.shape[1:] != preparation.size:
         pixels = np.stack([fit_size(image, preparation) for image in pixels])
-    return torch.from_numpy(normalise(pixels, preparation))
+    images = normalise(pixels, preparation)
+    return torch.from_numpy(images if rows is None else with_rows(images, rows))

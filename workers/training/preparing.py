@@ -10,7 +10,7 @@ from schemas.manifest import ImagePreparation
 from schemas.preparation import CategoryColumn, NumberColumn, TablePreparation
 from workers.preprocess.tabular import Row, table_of
 from workers.training import records
-from workers.training.cleaning import CleaningReport, clean
+from workers.training.cleaning import clean
 from workers.training.config import TextTraining
 from workers.training.data import LabelledImages
 from workers.training.image_data import ImageData
@@ -28,7 +28,8 @@ class PreparedImages:
     validation: LabelledImages
     table: TablePreparation | None
     """As fitted on the train split; it goes into the manifest."""
-    cleaning: CleaningReport
+    left_out: dict[str, int]
+    """Training images that are not trained on, by reason."""
 
 
 def prepare_images(
@@ -56,11 +57,14 @@ def prepare_images(
     splits, report = clean(source.splits, data.cleaning)
     training, validation = splits["train"], splits["val"]
     if not columns:
-        return PreparedImages(training, validation, None, report)
+        return PreparedImages(training, validation, None, _counted(report.dropped))
     if not training.rows:
         raise ConfigurationError("package.table: an npz file says nothing beside its images")
     table = fit_table(training.rows, columns)
-    return PreparedImages(told(training, table), told(validation, table), table, report)
+    kept = told(training, table)
+    lacking = len(training.pixels) - len(kept.pixels)
+    left_out = _counted({**report.dropped, "missing": lacking})
+    return PreparedImages(kept, told(validation, table), table, left_out)
 
 
 def records_of(config: TextTraining) -> list[Record]:
@@ -88,6 +92,10 @@ def told(images: LabelledImages, table: TablePreparation) -> LabelledImages:
         raise ConfigurationError("package.table: each image lacks a value that the model needs")
     kept = images.select(taken)
     return replace(kept, features=table_of(kept.rows, table))
+
+
+def _counted(reasons: dict[str, int]) -> dict[str, int]:
+    return {reason: count for reason, count in reasons.items() if count}
 
 
 def _is_taken(row: Row, table: TablePreparation) -> bool:

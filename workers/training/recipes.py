@@ -78,11 +78,14 @@ def train_images(config: ImageTraining, run: Run) -> Trained:
     logits = logits_of(network)
     temperatures, calibration = calibrate(logits, targets, how.seed)
     measured = evaluate_logits(logits, targets, (package.label,), temperatures)
-    gate = None
-    if ready.table is None:  # it looks at pictures alone
-        gate = fit_gate(
-            network, training.pixels, validation.pixels, package.preparation, seed=how.seed
-        )
+    gate = fit_gate(
+        network,
+        training.pixels,
+        validation.pixels,
+        package.preparation,
+        seed=how.seed,
+        rows=(training.features, validation.features),
+    )
     probabilities = calibrated_probabilities(logits, temperatures)[:, 0].numpy()
     return Trained(
         network,
@@ -95,7 +98,7 @@ def train_images(config: ImageTraining, run: Run) -> Trained:
         data=LabelledData(
             positive_class=data.positive_class,
             trained_on=len(training.pixels),
-            left_out=ready.cleaning.dropped,
+            left_out=ready.left_out,
         ),
         table=ready.table,
     )

@@ -85,7 +85,8 @@ def test_a_model_with_a_table_is_trained_checked_and_run_as_in_the_queue(tmp_pat
     assert manifest.preparation is not None
     assert manifest.table.features == ("PatientSex=F", "PatientSex=M", "PatientAge")
     assert manifest.data is not None
-    assert manifest.data.trained_on == 80
+    assert (manifest.data.trained_on, manifest.data.left_out) == (80, {"missing": 1})
+    assert manifest.gate is not None
     check(package)
     prepared = prepare_series(paths, manifest.preparation, manifest.table)
     present = Session(package).predict(prepared)[:, 0] >= 0.5
