@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from chest_images import an_image
 from medqueue.errors import NotFoundError
 from squares import trained, write_config, write_squares
 from workers.training.evaluate_command import evaluate
@@ -99,6 +100,28 @@ def test_a_folder_with_a_csv_is_measured_by_groups(squares: Path) -> None:
     groups = {(group["attribute"], group["value"]): group for group in content["subgroups"]}
     assert groups["sex", "F"]["cases"] == groups["sex", "M"]["cases"] == 15
     assert groups["age", "18 to under 40"]["cases"] == 10
+
+
+def test_dicom_headers_name_the_groups(squares: Path) -> None:
+    folder = squares / "dicom"
+    folder.mkdir()
+    with np.load(squares / "squares.npz") as file:
+        images, labels = file["test_images"], file["test_labels"].ravel()
+    lines = ["path,label"]
+    for at, (image, label) in enumerate(zip(images, labels, strict=True)):
+        maker = "Acme" if at < 15 else "Other"
+        path = an_image(folder, pixels=image, Manufacturer=maker, PatientSex="F")
+        lines.append(f"{path.name},{label}")
+    (folder / "labels.csv").write_text("\n".join(lines), encoding="utf-8")
+
+    groups = evaluated(squares, data="dicom")["subgroups"]
+
+    assert [(group["attribute"], group["value"], group["cases"]) for group in groups] == [
+        ("sex", "F", 30),
+        ("view", "PA", 30),
+        ("manufacturer", "ACME", 15),
+        ("manufacturer", "OTHER", 15),
+    ]
 
 
 def test_the_page_needs_no_network_and_says_what_the_model_is_for(
