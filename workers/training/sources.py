@@ -47,7 +47,10 @@ def read_source(data: ImageData, label: str, preparation: ImagePreparation) -> S
         return Source(found)
     entries, faults = read_entries(data, label)
     images, kept, unreadable = _of_entries(entries, preparation)
-    splits = [entry.split or _by_chance(images, at, data) for at, entry in enumerate(kept)]
+    splits = [
+        entry.split or _by_chance(entry, patient, data)
+        for entry, patient in zip(kept, images.patients, strict=True)
+    ]
     return Source(
         {
             split: images.select(np.array([one == split for one in splits], dtype=np.bool_))
@@ -154,12 +157,11 @@ def _is_dicom(path: Path) -> bool:
         return file.read(_PREFIX_AT + len(_PREFIX)).startswith(_PREFIX, _PREFIX_AT)
 
 
-def _by_chance(images: LabelledImages, at: int, data: ImageData) -> str:
+def _by_chance(entry: Entry, patient: str | None, data: ImageData) -> str:
     """Put an image into train or val, the same at each run, and all of a patient into one.
 
-    Where the patient is not known an image goes by its content, and so do its exact copies.
+    Where the patient is not known, all frames of a file go together.
     """
-    patient = images.patients[at]
-    key = patient.encode() if patient else images.pixels[at].tobytes()
-    share = int.from_bytes(hashlib.sha256(key).digest()[:8]) / 2**64
+    key = patient or entry.path.relative_to(data.path).as_posix()
+    share = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64
     return "val" if share < data.validation_share else "train"

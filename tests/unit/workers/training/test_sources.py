@@ -254,3 +254,27 @@ def test_more_pixels_than_memory_holds_are_refused_before_they_are_read(
 
     with pytest.raises(ConfigurationError, match=r"preparation\.size"):
         read_source(ImageData(path=path), LABEL, PREPARATION)
+
+
+def test_without_a_split_column_the_frames_of_a_file_stay_together(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (20, 9, 9), dtype=np.uint8)
+    made = [
+        an_image(
+            tmp_path,
+            NumberOfFrames=20,
+            PixelData=frames.tobytes(),
+            Rows=9,
+            Columns=9,
+            PatientID="",
+            SOPInstanceUID=f"1.2.{number}",
+        )
+        for number in range(6)
+    ]
+    lines = [f"{path.name},1" for path in made]
+    path = a_folder(tmp_path, *lines, heading="path,label", pictures=0)
+    several = PREPARATION.model_copy(update={"takes": "frames"})
+
+    splits = read_source(ImageData(path=path, validation_share=0.5), LABEL, several).splits
+
+    assert {len(images.pixels) % 20 for images in splits.values()} == {0}
+    assert len(splits) == 2

@@ -1,5 +1,6 @@
 """An image model that is told more than pixels: trained from a folder, and run as in the queue."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from workers.inference.session import Session
 from workers.models.package import load_package
 from workers.preprocess.series import prepare_series
 from workers.training.commands import train
+from workers.training.evaluate_command import evaluate
 
 CONFIG = """
 [data]
@@ -91,6 +93,10 @@ def test_a_model_with_a_table_is_trained_checked_and_run_as_in_the_queue(tmp_pat
     prepared = prepare_series(paths, manifest.preparation, manifest.table)
     present = Session(package).predict(prepared)[:, 0] >= 0.5
     assert np.mean(present == (np.arange(120) % 2)) > 0.95
+    measured = CliRunner().invoke(
+        evaluate, [str(folder), "--data", str(tmp_path / "data"), "--json"], catch_exceptions=False
+    )
+    assert json.loads(measured.stdout)["metrics"]["auroc"] > 0.95
     with pytest.raises(UnsupportedInputError, match="PatientSex"):
         prepare_series([an_image(tmp_path, PatientSex="")], manifest.preparation, manifest.table)
 
