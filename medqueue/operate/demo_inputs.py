@@ -110,7 +110,7 @@ def _dx(now: datetime) -> FileDataset:
     data_set.PixelIntensityRelationship = "LOG"
     data_set.PixelIntensityRelationshipSign = -1
     data_set.ImagerPixelSpacing = [0.2, 0.2]
-    data_set.WindowCenter, data_set.WindowWidth = 36000, 56000
+    data_set.WindowCenter, data_set.WindowWidth = 40000, 100000
     return data_set
 
 

@@ -66,7 +66,7 @@ class Explainer:
                 values = self._grad_cam(given, label)
             else:
                 values = _integrated(self._network, given, label, self._black)
-        values = values.detach()[0].sum(dim=0)
+        values = values.detach()[0, 0]  # beside a picture there may be planes of a table
         highest = values.max()
         shown = values / highest if highest > 0 else torch.zeros_like(values)
         return np.asarray(shown.cpu().numpy(), dtype=np.float32)

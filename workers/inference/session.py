@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from medqueue.errors import ModelError, PackageError
-from schemas.manifest import ImagePreparation, Saliency
+from schemas.manifest import Engine, ImagePreparation, Saliency
 from workers.inference.reading import Explanation, Reading
 from workers.models.calibration import calibrated_probabilities
 from workers.models.features import FeatureTap
@@ -117,7 +117,8 @@ class Session:
         return Explanation(self._explainer.method, values)
 
     def _prepare_to_explain(self) -> "Explainer | None":
-        if self.manifest.saliency is Saliency.OFF:
+        # What another engine runs has neither layers to look into nor gradients.
+        if self.manifest.saliency is Saliency.OFF or self.manifest.engine is not Engine.TORCH:
             return None
         from workers.inference.saliency import Explainer  # captum takes half a second to load
 

@@ -41,18 +41,19 @@ def refuse_unfit_header(header: Dataset) -> None:
 
 
 def refuse_unfit_pixels(images: NDArray[np.float32], preparation: ImagePreparation) -> None:
-    """Refuse prepared images (n, 1, rows, columns) that show next to nothing.
+    """Refuse prepared images (n, planes, rows, columns) whose first plane shows next to nothing.
 
     Of a volume the projection of its highest values is looked at: its ends may be empty.
 
     Raises:
         UnfitInputError: an image is blank, or mostly white.
     """
+    shown = images[:, 0]
     if preparation.takes == "volume":
-        images = images.max(axis=0, keepdims=True)
-    for number, image in enumerate(images * preparation.std + preparation.mean, start=1):
+        shown = shown.max(axis=0, keepdims=True)
+    for number, image in enumerate(shown * preparation.std + preparation.mean, start=1):
         dark, bright = np.quantile(image, (0.05, 0.95))
-        which = f"image {number} of {len(images)}"
+        which = f"image {number} of {len(shown)}"
         if bright - dark < _LEAST_SPREAD:
             raise UnfitInputError(f"{which} is blank: next to all of it is of one grey")
         white = float(np.mean(image >= _CLIPPED))
