@@ -241,11 +241,15 @@ class Manifest(_Strict):
 
     name: Name
     version: Version
+    """A version never changes: other weights, or another manifest, need another one."""
     kind: ResultKind
+    """`image` or `text`."""
     engine: Engine
+    """`torch`, `onnx`, `rules` or `comparison`."""
     architecture: str
     """Name in the registry of architectures, or of the rule labeler."""
     parameters: dict[str, int | float | str | bool] = {}
+    """That the network is built with."""
     weights: FileName
     """File name inside the package folder, without a path."""
     sha256: Sha256
@@ -269,6 +273,7 @@ class Manifest(_Strict):
     data: LabelledData | None = None
     resources: Resources = Resources()
     intended_use: str
+    """Stands in every result."""
     cleared_for_clinical_use: bool = False
     licence: str
     data_provenance: str

@@ -12,6 +12,7 @@ import click
 import pytest
 from rich.console import Console
 
+import manifest_page
 import medqueue
 import schemas
 import workers
@@ -38,6 +39,11 @@ _COMMAND_IN_TEXT = re.compile(r"`((?:medqueue|make|docker|curl|cp|pip|storescu|d
 
 def test_the_page_of_commands_is_what_the_commands_say() -> None:
     assert PAGE.read_text(encoding="utf-8") == render(), "renew: python tests/commands_page.py"
+
+
+def test_the_page_of_the_manifest_is_what_the_schema_says() -> None:
+    page = manifest_page.PAGE.read_text(encoding="utf-8")
+    assert page == manifest_page.render(), "renew: python tests/manifest_page.py"
 
 
 def test_every_command_has_an_example() -> None:
