@@ -18,6 +18,8 @@ class Form(StrEnum):
     STOW = "dicomweb+https"
     """The same objects by STOW-RS."""
     STOW_PLAIN = "dicomweb+http"
+    MLLP = "mllp"
+    """The result as HL7 v2 ORU^R01."""
     WEBHOOK = "webhook+https"
     """The result as JSON, signed, by HTTP POST."""
     WEBHOOK_PLAIN = "webhook+http"
@@ -38,7 +40,7 @@ class Destination:
     entity: ApplicationEntity | None = None
     """Of C-STORE."""
     url: str = ""
-    """Of HTTP."""
+    """Of HTTP and MLLP."""
 
 
 def parse_destinations(text: str) -> tuple[Destination, ...]:
@@ -61,7 +63,8 @@ def _parse(entry: str) -> Destination:
     form = Form(scheme)
     if form is Form.C_STORE:
         return Destination(name, form, entity=parse_application_entity(rest))
-    url = address.partition("+")[2]
-    if not urlsplit(url).hostname:
-        raise ValueError("an address needs a host")
+    url = address if form is Form.MLLP else address.partition("+")[2]
+    parts = urlsplit(url)
+    if not parts.hostname or (form is Form.MLLP and parts.port is None):
+        raise ValueError("an address needs a host, and one of mllp:// a port")
     return Destination(name, form, url=url.rstrip("/"))

@@ -16,6 +16,7 @@ def read_destinations(settings: Settings) -> tuple[Destination, ...]:
     except ValueError as error:
         raise ConfigurationError(
             f"MEDQUEUE_DESTINATIONS: {error}; give name=dicom://AE@host:port, "
-            "name=dicomweb+https://host/path or name=webhook+https://host/path, "
+            "name=dicomweb+https://host/path, name=mllp://host:port or "
+            "name=webhook+https://host/path, "
             "with commas between them"
         ) from None

@@ -1,4 +1,4 @@
-"""Sends report texts as HL7 v2 by MLLP, as a hospital does; for the demo and benchmarks."""
+"""Sends HL7 v2 messages by MLLP, and makes report texts into one for the demo and benchmarks."""
 
 import socket
 from datetime import datetime
@@ -7,8 +7,9 @@ from typing import Self
 from medqueue.errors import UnavailableError
 
 _VT, _END = b"\x0b", b"\x1c\r"
-_ACCEPTED = "AA"
-_ESCAPES = str.maketrans(
+_ACCEPTED = ("AA", "CA")
+_LONGEST_ANSWER = 64 * 1024
+ESCAPES = str.maketrans(
     {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\", "\n": "\\.br\\"}
 )
 
@@ -30,14 +31,14 @@ def report_message(
             f"{header}|P|2.5.1||||||{charset}",
             f"PID|1||{patient_id}^^^DEMO^MR||DEMO^REPORT",
             f"OBR|1||{report_id}|71020^CHEST X-RAY^C4{'|' * 14}{accession_number}|||||||F",
-            f"OBX|1|FT|59776-5^Findings^LN||{text.translate(_ESCAPES)}||||||F",
+            f"OBX|1|FT|59776-5^Findings^LN||{text.translate(ESCAPES)}||||||F",
             "",
         )
     )
 
 
 class MllpSender:
-    """One connection to an HL7 door."""
+    """One connection to a receiver of HL7, ours or another's."""
 
     def __init__(self, host: str, port: int, *, seconds: float) -> None:
         """Connect.
@@ -66,6 +67,16 @@ class MllpSender:
         Raises:
             UnavailableError: it is not; the message says why.
         """
+        code, reason = self.ask(message)
+        if code not in _ACCEPTED:
+            raise UnavailableError(f"the HL7 door answered {code}: {reason}")
+
+    def ask(self, message: bytes) -> tuple[str, str]:
+        """Send a message, and return the acknowledgement code (table 0008) and its text.
+
+        Raises:
+            UnavailableError: none came.
+        """
         answer = b""
         try:
             self._socket.sendall(_VT + message + _END)
@@ -74,12 +85,13 @@ class MllpSender:
                 if not received:
                     raise UnavailableError("the HL7 door closed the connection")
                 answer += received
+                if len(answer) > _LONGEST_ANSWER:
+                    raise UnavailableError("the HL7 door answers without end")
         except OSError as error:
             raise UnavailableError(
                 f"the HL7 door does not answer: {error.strerror or 'timed out'}"
             ) from None
         segments = answer.decode("latin-1").split("\r")
-        outcome = next((one.split("|") for one in segments if one.startswith("MSA|")), [""] * 4)
-        if outcome[1] != _ACCEPTED:
-            reason = (*outcome, "", "")[3]
-            raise UnavailableError(f"the HL7 door answered {outcome[1]}: {reason}")
+        outcome = next((one.split("|") for one in segments if one.startswith("MSA|")), [])
+        _, code, _, reason = (*outcome, "", "", "", "")[:4]
+        return code, reason

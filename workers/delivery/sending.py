@@ -1,4 +1,4 @@
-"""Handing one delivery to its destination: by C-STORE, by STOW-RS, or as a signed webhook.
+"""Handing one delivery to its destination: by C-STORE, STOW-RS, MLLP, or as a webhook.
 
 All of them answer the same two questions: did it arrive, and if not, is another try of use?
 """
@@ -10,19 +10,25 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
 from pydicom import Dataset, dcmwrite
 
 from medqueue.errors import DeliveryRefusedError, UnavailableError
+from medqueue.operate.mllp_sender import MllpSender
 from medqueue.operate.sender import SentFile, send_files
 from schemas.application_entity import ApplicationEntity
 from schemas.result import Result
+from workers.delivery.oru import observation_message
 
 _SECONDS = httpx.Timeout(60.0, connect=10.0)
 _LATER = frozenset({401, 403, 404, 407, 408, 421, 425, 429})
 """Answers of HTTP that a person or time can change without a change of what was sent."""
+_HL7_SECONDS = 30.0
+_HL7_ACCEPTED, _HL7_NEVER = ("AA", "CA"), ("AR", "CR")
+"""Table 0008; the others, AE and CE, are errors that another try may mend."""
 _OUT_OF_RESOURCES = 0xA700
 _FAILED_SOP_SEQUENCE = "00081198"
 _LONGEST_ANSWER = 1024 * 1024
@@ -104,6 +110,19 @@ def call_webhook(result: Result, url: str, *, secret: str | None, token: str | N
     if secret is not None:
         headers["Medqueue-Signature"] = sign(body, secret, at=int(time.time()))
     _post(url, body, headers, token)
+
+
+def tell(result: Result, url: str, *, sending_facility: str) -> None:
+    """Send a result as HL7 v2 by MLLP; raises as `store` does."""
+    address = urlsplit(url)
+    message = observation_message(result, sending_facility=sending_facility).encode()
+    with MllpSender(address.hostname or "", address.port or 0, seconds=_HL7_SECONDS) as sender:
+        code, _ = sender.ask(message)
+    # Not its text, which may quote the patient.
+    if code in _HL7_NEVER:
+        raise DeliveryRefusedError(f"the HL7 receiver answers with {code}; see its log")
+    if code not in _HL7_ACCEPTED:
+        raise UnavailableError(f"the HL7 receiver answers with {code or 'no acknowledgement'}")
 
 
 def sign(body: bytes, secret: str, *, at: int) -> str:

@@ -9,7 +9,7 @@ from medqueue.ledger.engine import Ledger
 from medqueue.results.deliverable import Deliverable, read_deliverable
 from medqueue.settings import Settings
 from medqueue.storage.instances import InstanceStore
-from schemas.destination import Destination
+from schemas.destination import Destination, Form
 from workers.delivery import sending
 from workers.delivery.identity import Made, series_uid
 from workers.delivery.loop import Deliver
@@ -31,6 +31,9 @@ def way_to(
 
     def deliver(result_id: str) -> None:
         deliverable = read_deliverable(ledger, result_id)
+        if destination.form is Form.MLLP:
+            sending.tell(deliverable.result, destination.url, sending_facility=settings.ae_title)
+            return
         if not destination.form.is_dicom:
             sending.call_webhook(
                 deliverable.result,
