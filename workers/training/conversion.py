@@ -19,9 +19,9 @@ _CALIBRATION_BATCH = 16
 _INPUT = "images"
 
 
-def to_onnx(network: nn.Module, size: tuple[int, int]) -> bytes:
-    """Return the network as ONNX, for any number of images (n, 1, rows, columns)."""
-    example = torch.zeros(2, 1, *size)
+def to_onnx(network: nn.Module, shape: tuple[int, ...]) -> bytes:
+    """Return the network as ONNX, for any number of images of a shape (planes, rows, columns)."""
+    example = torch.zeros(2, *shape)
     batch = torch.export.Dim("batch")
     # It tells of operators of torchvision, which nobody here has.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)

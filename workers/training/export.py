@@ -12,7 +12,7 @@ from torch import nn
 
 from medqueue.errors import PackageError
 from medqueue.storage import packages
-from schemas.manifest import CheckSet, Engine, ImagePreparation, Manifest, Saliency
+from schemas.manifest import CheckSet, Engine, Manifest, Saliency
 from workers.models.calibration import calibrated_probabilities
 from workers.models.check_set import ImageChecks, parse_image_checks
 from workers.models.network import build_network
@@ -101,10 +101,10 @@ def export(
         PackageError: the package cannot be converted, or the converted one is worse.
     """
     manifest = package.manifest
-    preparation, check = _convertible(manifest)
+    check = _convertible(manifest)
     checks = parse_image_checks(package.read(check))
     original = build_network(package)
-    content, tolerance = to_onnx(original, preparation.size), check.tolerance
+    content, tolerance = to_onnx(original, checks.images.shape[1:]), check.tolerance
     if int8:
         usual = checks.images
         if labelled is not None:
@@ -170,12 +170,12 @@ def _decided(probabilities: NDArray[np.float32], manifest: Manifest) -> NDArray[
     return np.asarray(probabilities >= thresholds)
 
 
-def _convertible(manifest: Manifest) -> tuple[ImagePreparation, CheckSet]:
+def _convertible(manifest: Manifest) -> CheckSet:
     if manifest.engine is not Engine.TORCH or manifest.preparation is None:
         raise PackageError(f"{manifest.name}: only image models of torch are converted")
     if manifest.check is None:
         raise PackageError(f"{manifest.name}: has no check set to compare a converted model with")
-    return manifest.preparation, manifest.check
+    return manifest.check
 
 
 def _write(

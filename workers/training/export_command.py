@@ -30,6 +30,7 @@ def export(name: str, output: Path, int8: bool, data: Path | None) -> None:
     """
     from workers.models.package import bundled_packages, load_package
     from workers.preprocess.pixels import normalise
+    from workers.preprocess.tabular import with_rows
     from workers.training.export import export as convert
     from workers.training.measure import measure
 
@@ -42,5 +43,8 @@ def export(name: str, output: Path, int8: bool, data: Path | None) -> None:
     if data is not None and preparation is not None:
         measured = measure(package, data, positive_class=None, config=None)
         if measured.pixels is not None:
-            labelled = normalise(measured.pixels, preparation), measured.targets
+            images = normalise(measured.pixels, preparation)
+            if measured.features is not None:
+                images = with_rows(images, measured.features)
+            labelled = images, measured.targets
     click.echo(f"written to {output}: {convert(package, output, int8=int8, labelled=labelled)}")

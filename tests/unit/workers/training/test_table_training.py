@@ -16,6 +16,7 @@ from workers.models.package import load_package
 from workers.preprocess.series import prepare_series
 from workers.training.commands import train
 from workers.training.evaluate_command import evaluate
+from workers.training.export_command import export
 
 CONFIG = """
 [data]
@@ -97,6 +98,13 @@ def test_a_model_with_a_table_is_trained_checked_and_run_as_in_the_queue(tmp_pat
         evaluate, [str(folder), "--data", str(tmp_path / "data"), "--json"], catch_exceptions=False
     )
     assert json.loads(measured.stdout)["metrics"]["auroc"] > 0.95
+    (folder / "MODEL_CARD.md").write_text("a card", encoding="utf-8")
+    data = ["--data", str(tmp_path / "data")]
+    converted = CliRunner().invoke(
+        export, [str(folder), "--output", str(tmp_path / "onnx"), *data], catch_exceptions=False
+    )
+    assert "1.0000 before, 1.0000 after" in converted.stdout
+    check(load_package(tmp_path / "onnx"))
     with pytest.raises(UnsupportedInputError, match="PatientSex"):
         prepare_series([an_image(tmp_path, PatientSex="")], manifest.preparation, manifest.table)
 
