@@ -9,9 +9,6 @@ from torch import Tensor, distributed, nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
-Inputs = Tensor | tuple[Tensor, ...]
-"""Of a network: one tensor, or the several that its `forward` takes."""
-
 
 @dataclass(frozen=True, slots=True)
 class Team:
@@ -33,15 +30,14 @@ class Team:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return DistributedDataParallel(network)
 
-    def part(self, inputs: Inputs, targets: Tensor) -> tuple[tuple[Tensor, ...], Tensor, float]:
+    def part(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, float]:
         """Return this process's part of a batch, on its device, and how much its mean counts."""
-        tensors = inputs if isinstance(inputs, tuple) else (inputs,)
         count = len(targets)
         # A batch smaller than the team is computed by each process as a whole.
         mine = slice(self.rank, None, self.size) if count >= self.size else slice(None)
-        here = [tensor[mine].to(self.device) for tensor in (*tensors, targets)]
-        weight = len(here[-1]) * self.size / count if count >= self.size else 1.0
-        return tuple(here[:-1]), here[-1], weight
+        here = inputs[mine].to(self.device), targets[mine].to(self.device)
+        weight = len(here[1]) * self.size / count if count >= self.size else 1.0
+        return *here, weight
 
     def mean(self, figure: float) -> float:
         """Return the mean of a figure over the processes."""

@@ -20,7 +20,7 @@ from medqueue.errors import ConfigurationError, TrainingDivergedError
 from workers.training.batches import Batches
 from workers.training.chance import chance_state, restore_chance, seed_everything
 from workers.training.checkpoint import Checkpoint
-from workers.training.distributed import Inputs, Team
+from workers.training.distributed import Team
 from workers.training.losses import class_weights, loss_of
 from workers.training.optimisation import Optimisation
 from workers.training.optimisers import Schedule, build_optimiser
@@ -183,7 +183,7 @@ class Training:
         self._done, self._total = state["done"], state["total"]
         self._left_at = state["generator"]
 
-    def _drawn(self) -> Iterator[tuple[Inputs, Tensor]]:
+    def _drawn(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Return the batches of the epoch; those that were learnt before are drawn again."""
         self._began = self._generator.get_state()
         drawn = self._batches.epoch(self._generator)
@@ -197,7 +197,7 @@ class Training:
         self._left_at = None
         return drawn
 
-    def _step(self, group: list[tuple[Inputs, Tensor]]) -> None:
+    def _step(self, group: list[tuple[Tensor, Tensor]]) -> None:
         self._optimiser.zero_grad(set_to_none=True)
         for inputs, targets in group:
             loss = self._loss(inputs, targets)
@@ -210,11 +210,11 @@ class Training:
         self._average.update_parameters(self._network)
         self._done += len(group)
 
-    def _loss(self, inputs: Inputs, targets: Tensor) -> Tensor:
-        tensors, wanted, counts = self._team.part(inputs, targets)
+    def _loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        mine, wanted, counts = self._team.part(inputs, targets)
         mixed = self._how.precision == "bfloat16"
         with torch.autocast(self._team.device.type, torch.bfloat16, enabled=mixed):
-            logits = self._called(*tensors)
+            logits = self._called(mine)
         return loss_of(logits.float(), wanted, self._weights, self._how) * counts
 
     def _finite(self, loss: Tensor) -> float:

@@ -60,7 +60,7 @@ def test_the_parts_of_a_batch_count_as_the_whole(count: int) -> None:
     mean = sum(part[1].mean() * part[2] for part in parts) / 3
 
     assert float(mean) == pytest.approx(float(targets.mean()))
-    assert all(len(part[0][0]) == len(part[1]) > 0 for part in parts)
+    assert all(len(part[0]) == len(part[1]) > 0 for part in parts)
 
 
 def test_one_process_alone_is_left_as_it_is() -> None:

@@ -1,6 +1,6 @@
 """The loop: its state is all there is to it, it stops in time, and it says what went wrong."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -178,22 +178,3 @@ def test_it_does_not_go_on_with_other_data(tmp_path: Path, changed: Points, said
 
     with pytest.raises(ConfigurationError, match=said):
         train_network(network, changed, Optimisation(epochs=3), unmoved, Run(checkpoint=checkpoint))
-
-
-def test_a_network_takes_several_tensors() -> None:
-    class Both(Points):
-        def epoch(self, generator: torch.Generator) -> Iterator[Any]:
-            for points, targets in super().epoch(generator):
-                yield (points, points.abs()), targets
-
-    class Sum(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = nn.Linear(4, 1)
-
-        def forward(self, left: Tensor, right: Tensor) -> Any:
-            return self.layer(torch.cat([left, right], dim=1))
-
-    learnt = train_network(Sum, Both(), Optimisation(epochs=1), unmoved, Run())
-
-    assert isinstance(learnt, Sum)

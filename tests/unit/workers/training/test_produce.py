@@ -114,3 +114,12 @@ def test_more_processes_than_gpus_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match="--device cpu"):
         CliRunner().invoke(train, [*command, "--processes", "99"], catch_exceptions=False)
+
+
+def test_a_team_is_not_queued(tmp_path: Path) -> None:
+    command = [str(config_of(tmp_path)), "--output", str(tmp_path / "out"), "--queue"]
+
+    outcome = CliRunner().invoke(train, [*command, "--processes", "2"])
+
+    assert outcome.exit_code == 2
+    assert "one process" in outcome.output
