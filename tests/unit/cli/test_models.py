@@ -47,6 +47,7 @@ def released() -> dict[str, str]:
 
 def test_what_is_bundled_is_listed_and_released() -> None:
     assert set(released()) == {
+        "breast-us",
         "cxr-pneumonia",
         "chest-rules-en",
         "chest-rules-zh",
