@@ -156,6 +156,7 @@ def _draw_precision_recall(axes: Axes, labels: Sequence[LabelAssessment]) -> Non
         axes.plot(
             [0, *curve.sensitivity],
             [curve.precision[0], *curve.precision],
+            drawstyle="steps-pre",  # a line between two points would promise what none reaches
             color=FIRST,
             alpha=_faint(labels),
         )
