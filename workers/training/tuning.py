@@ -86,7 +86,7 @@ def tune(path: Path, folder: Path, tell: Callable[[Tried], None], *, device: str
     def after(_: optuna.Study, trial: FrozenTrial) -> None:
         if trial.state is TrialState.COMPLETE:
             _write_best(study, table, folder, search)
-        tell(_tried(trial, search))
+        tell(_tried(len(_ended(study)), trial, search))
 
     left = search.trials - len(_ended(study))
     if left > 0:
@@ -94,7 +94,7 @@ def tune(path: Path, folder: Path, tell: Callable[[Tried], None], *, device: str
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         raise ConfigurationError("no training came to its end: search lower learning rates")
     best = _write_best(study, table, folder, search)
-    trials = tuple(_tried(trial, search) for trial in _ended(study))
+    trials = tuple(_tried(at, trial, search) for at, trial in enumerate(_ended(study), 1))
     return Tuned(search.monitor, best, trials, folder / BEST_NAME)
 
 
@@ -168,7 +168,8 @@ def _drawn(trial: optuna.Trial, name: str, space: Any) -> Value:
 
 def _write_best(study: optuna.Study, table: dict[str, Any], folder: Path, search: Search) -> Tried:
     """Write the best configuration so far, where `medqueue train` can take it."""
-    best = _tried(study.best_trial, search)
+    numbers = [trial.number for trial in _ended(study)]
+    best = _tried(numbers.index(study.best_trial.number) + 1, study.best_trial, search)
     heading = (
         f"# Training {best.number} of a search by medqueue tune: "
         f"{search.monitor} {best.figure:.4f} on the val split, which it was chosen by.\n\n"
@@ -179,6 +180,7 @@ def _write_best(study: optuna.Study, table: dict[str, Any], folder: Path, search
     return best
 
 
-def _tried(trial: FrozenTrial, search: Search) -> Tried:
+def _tried(number: int, trial: FrozenTrial, search: Search) -> Tried:
+    """Describe a training; Optuna counts those too that were killed, so it has other numbers."""
     figure = trial.value if trial.state is TrialState.COMPLETE else None
-    return Tried(trial.number + 1, search.trials, dict(trial.params), figure)
+    return Tried(number, search.trials, dict(trial.params), figure)
