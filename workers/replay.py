@@ -26,6 +26,7 @@ from schemas.finding import Finding
 from schemas.manifest import Engine
 from schemas.receipt import Receipt
 from schemas.result import ResultKind
+from workers.inference.conclusion import conclude
 from workers.inference.receipt import receipt_of
 from workers.models.lexicon import parse_lexicon
 from workers.models.package import Package
@@ -136,11 +137,7 @@ def _look_again(
         stack.callback(nursery.stop)
         prepare = stack.enter_context(closing(IsolatedPreparation(nursery)))
         images = prepare(paths, manifest.preparation, manifest.table)
-    highest = Session(package).predict(images).max(axis=0)
-    return digest, tuple(
-        label.judge(float(probability))
-        for label, probability in zip(manifest.labels, highest, strict=True)
-    )
+    return digest, conclude(images, manifest, Session(package)).findings
 
 
 def _digest(path: Path, size: int) -> str:
