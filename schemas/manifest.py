@@ -141,6 +141,30 @@ class Gate(NamedFile):
         return self
 
 
+class Histogram(_Strict):
+    """How a figure of the validation images is spread."""
+
+    edges: tuple[float, ...]
+    """Between the bins, rising; the first and the last bin are open."""
+    shares: tuple[float, ...]
+    """Of the images in each bin."""
+
+    @model_validator(mode="after")
+    def _one_share_a_bin(self) -> Self:
+        if len(self.shares) != len(self.edges) + 1 or list(self.edges) != sorted(set(self.edges)):
+            raise ValueError("needed are rising edges and one share more than edges")
+        return self
+
+
+class Reference(_Strict):
+    """What inputs were like where the model was validated; drift is measured against it."""
+
+    cases: int = Field(gt=0)
+    intensity: Histogram
+    contrast: Histogram
+    score: Histogram
+
+
 class Label(_Strict):
     """One output of the model."""
 
@@ -261,6 +285,7 @@ class Manifest(_Strict):
     tokenization: Tokenization | None = None
     check: CheckSet | None = None
     gate: Gate | None = None
+    drift: Reference | None = None
     saliency: Saliency = Saliency.GRAD_CAM
     """Of an image model: the picture that each finding which is present comes with."""
     labels: tuple[Label, ...] = ()

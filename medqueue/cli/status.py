@@ -55,6 +55,7 @@ def _as_json(found: Status) -> dict[str, object]:
         "workers": found.workers,
         "runs_here": found.runs_here,
         "doors": found.doors,
+        "drifting": found.drifting,
         "stuck": [asdict(reason) for reason in found.stuck],
     }
 
@@ -77,6 +78,10 @@ def _show(console: Console, found: Status) -> None:
     console.print(lines)
     if found.work:
         console.print(_work_table(found))
+    for drifting in found.drifting:
+        console.print(
+            f"[bold yellow]drift:[/] {drifting}\n  -> medqueue models drift", soft_wrap=True
+        )
     for reason in found.stuck:
         console.print(f"[bold red]stuck:[/] {reason.what}\n  -> {reason.cure}", soft_wrap=True)
 

@@ -16,6 +16,7 @@ from medqueue.ledger.tables import work
 from medqueue.operate import data_folder, ports
 from medqueue.operate.redis_client import connect
 from medqueue.operate.workers_alive import alive
+from medqueue.results.drift import drift_now
 from medqueue.results.overview import Overview, take_overview
 from medqueue.settings import Settings
 from schemas.work import Priority, Stage, WorkState
@@ -56,6 +57,8 @@ class Status:
     doors: dict[str, bool]
     """Whether somebody listens on the port of each setting."""
     stuck: tuple[Stuck, ...]
+    drifting: tuple[str, ...]
+    """Models whose inputs of this week are unlike those they were validated on, and in what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,11 @@ def take_status(settings: Settings, ledger: Ledger, app: Celery, *, now: datetim
         runs_here=runs_here,
         doors=doors,
         stuck=tuple(reasons),
+        drifting=tuple(
+            f"{manifest.name} {manifest.version}: {one.figure} ({one.psi:.2f})"
+            for manifest, one in drift_now(ledger, now=now)
+            if one.is_alarm
+        ),
     )
 
 

@@ -18,6 +18,7 @@ from medqueue.errors import MedqueueError, OutOfResourcesError, UnavailableError
 from medqueue.ledger import schema
 from medqueue.ledger.engine import Ledger
 from medqueue.logs import get_logger
+from medqueue.results.drift import drift_now
 from medqueue.results.overview import take_overview
 from medqueue.settings import Settings
 from medqueue.web.problems import document, problem_response
@@ -94,6 +95,23 @@ class LedgerCollector(Collector):
         for (destination, delivery_state), count in overview.deliveries.items():
             deliveries.add_metric([destination, delivery_state], count)
         yield deliveries
+        drift = GaugeMetricFamily(
+            "medqueue_model_drift",
+            "Population stability index of this week's inputs against the validation images.",
+            labels=["model", "version", "figure"],
+        )
+        alarms = GaugeMetricFamily(
+            "medqueue_model_drift_alarm",
+            "Whether that is large, and more than chance makes of so few.",
+            labels=["model", "version", "figure"],
+        )
+        for manifest, one in drift_now(self._ledger, now=self._clock()):
+            if one.psi is not None:
+                labels = [manifest.name, manifest.version, one.figure]
+                drift.add_metric(labels, one.psi)
+                alarms.add_metric(labels, float(one.is_alarm))
+        yield drift
+        yield alarms
 
 
 def probes_router(settings: Settings, ledger: Ledger, checks: Mapping[str, Check]) -> APIRouter:

@@ -56,6 +56,7 @@ def write_package(
         temperature_above=None if above == below else above,
         calibration=trained.calibration,
         gate=_gate(trained.gate),
+        drift=trained.drift,
         conformal=trained.conformal,
         data=trained.data,
         table=trained.table,

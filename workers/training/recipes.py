@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from medqueue.errors import ConfigurationError
-from schemas.manifest import Calibration, Conformal, LabelledData, Temperatures
+from schemas.manifest import Calibration, Conformal, LabelledData, Reference, Temperatures
 from schemas.preparation import TablePreparation
 from workers.models.calibration import calibrated_probabilities
 from workers.models.registry import Parameters, build
@@ -16,6 +16,7 @@ from workers.training.batches import ImageBatches, TextBatches
 from workers.training.calibration import calibrate, fit_temperature
 from workers.training.config import ImageTraining, TextTraining
 from workers.training.conformal import fit_conformal
+from workers.training.drift_reference import fit_reference
 from workers.training.evaluate import (
     Evaluation,
     evaluate_logits,
@@ -45,6 +46,8 @@ class Trained:
     """What the temperatures of an image model do, measured on halves of the val split."""
     gate: FittedGate | None = None
     """What tells images that are foreign to an image model."""
+    drift: Reference | None = None
+    """What the val images are like, to an image model."""
     conformal: Conformal | None = None
     data: LabelledData | None = None
     table: TablePreparation | None = None
@@ -94,6 +97,7 @@ def train_images(config: ImageTraining, run: Run) -> Trained:
         measured,
         calibration=calibration,
         gate=gate,
+        drift=fit_reference(validation.pixels, probabilities, package.preparation),
         conformal=fit_conformal(probabilities, validation.targets, how.seed),
         data=LabelledData(
             positive_class=data.positive_class,
