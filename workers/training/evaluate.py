@@ -95,7 +95,9 @@ def logits_of_texts(
 
 
 def _device_of(network: nn.Module) -> torch.device:
-    return next(network.parameters()).device
+    # A network of ONNX Runtime has no parameters to be seen here, and computes on the CPU.
+    first = next(network.parameters(), None)
+    return torch.device("cpu") if first is None else first.device
 
 
 def evaluate_logits(
