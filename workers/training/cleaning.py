@@ -93,7 +93,16 @@ def clean(
     Raises:
         ConfigurationError: the policy refuses what there is.
     """
-    report, pairs = inspect(splits, how)
+    return take_out(splits, how, *inspect(splits, how))
+
+
+def take_out(
+    splits: Mapping[str, LabelledImages],
+    how: Cleaning,
+    report: CleaningReport,
+    pairs: Mapping[str, Pairs],
+) -> tuple[dict[str, LabelledImages], CleaningReport]:
+    """Do what `clean` does with what `inspect` has found."""
     policies: dict[str, Policy] = {"exact": how.exact, "near": how.near, "patients": how.patients}
     images = _in_order(splits)
     gone: set[int] = set()
@@ -113,12 +122,12 @@ def clean(
 
 def _refusal(kind: str, count: int) -> str:
     what = {
-        "exact": "are exact copies of other images",
-        "near": "look like other images",
-        "patients": "are of patients who are in another split too",
+        "exact": "that are exact copies of others",
+        "near": "that look like others",
+        "patients": "whose patients are in another split too",
     }[kind]
     return (
-        f"{count} images of the train split {what}: look at them with `medqueue data-report`; then "
+        f"images of the train split {what}: {count}; see them with `medqueue data-report`, then "
         f'mend the data, or set data.cleaning.{kind} to "drop" or "keep"'
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 from medqueue.errors import ConfigurationError
 from workers.preprocess.tabular import ATTRIBUTES, NUMBERS, number_of, word_of
 from workers.preprocess.text import normalise
-from workers.training.cleaning import CleaningReport, clean, inspect
+from workers.training.cleaning import CleaningReport, inspect, take_out
 from workers.training.config import ImageTraining, TextTraining
 from workers.training.data import LabelledImages
 from workers.training.records import Record, label_records
@@ -70,13 +70,13 @@ class DataFacts:
 def image_facts(source: Source, config: ImageTraining) -> DataFacts:
     """Look at labelled images, as `sources.read_source` gives them."""
     splits = source.splits
-    copies, _ = inspect(splits, config.data.cleaning)
+    copies, pairs = inspect(splits, config.data.cleaning)
     refused = []
     if source.faults and config.data.cleaning.bad_rows == "refuse":
-        refused.append(f"{len(source.faults)} rows cannot be used")
+        refused.append(f"rows that cannot be used: {len(source.faults)}")
     try:
         if "train" in splits:
-            _, copies = clean(splits, config.data.cleaning)
+            _, copies = take_out(splits, config.data.cleaning, copies, pairs)
     except ConfigurationError as error:
         refused.append(error.detail)
     return DataFacts(

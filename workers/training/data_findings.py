@@ -39,7 +39,7 @@ def _refusals(facts: DataFacts) -> Iterator[Finding]:
     for reason in facts.refused:
         yield Finding("stop", f"Training would not start: {reason}.")
     if facts.faults and not facts.refused:
-        yield Finding("mind", f"{len(facts.faults)} rows cannot be used and are left out.")
+        yield Finding("mind", f"Rows that cannot be used, and are left out: {len(facts.faults)}.")
 
 
 def _missing_splits(facts: DataFacts) -> Iterator[Finding]:
@@ -68,18 +68,19 @@ def _copies_of(copies: Copies, what: str, dropped: int) -> Iterator[Finding]:
     for where, count in copies.across.items():
         one, _, other = where.partition(" in ")
         if dropped and one == "train":
-            effect = "They are left out of training."
+            effect = "Left out of training."
         else:
             effect = f"Figures measured on {other} will look better than they are."
-        yield Finding("mind", f"{count} pictures of {one} {what} pictures of {other}. {effect}")
+        told = f"Pictures of {one} that {what} pictures of {other}: {count}. {effect}"
+        yield Finding("mind", told)
     for split, count in copies.within.items():
-        effect = " They are left out of training." if dropped and split == "train" else ""
-        yield Finding("mind", f"{count} pictures of {split} {what} earlier ones of it.{effect}")
+        effect = " Left out of training." if dropped and split == "train" else ""
+        yield Finding("mind", f"Pictures of {split} that {what} earlier ones: {count}.{effect}")
     if copies.contradictory:
         yield Finding(
             "mind",
-            f"{copies.contradictory} pairs of pictures {what.replace(' copies of', '')} each other "
-            "and have opposite labels: one label of each pair may be wrong. Look at them below.",
+            f"Pairs of pictures that {what} each other and have opposite labels: "
+            f"{copies.contradictory}. One label of each may be wrong; look at them below.",
         )
 
 
@@ -95,11 +96,12 @@ def _patients(facts: DataFacts) -> Iterator[Finding]:
         )
         return
     if facts.patients_known < total:
-        yield Finding("mind", f"{total - facts.patients_known} pictures name no patient.")
+        unknown = total - facts.patients_known
+        yield Finding("mind", f"Pictures that name no patient: {unknown}.")
     shared = facts.copies.patients if facts.copies else {}
     for where, count in shared.items():
         one, _, other = where.partition(" in ")
-        yield Finding("mind", f"{count} pictures of {one} are of patients who are in {other} too.")
+        yield Finding("mind", f"Pictures of {one} whose patients are in {other} too: {count}.")
     if not shared:
         yield Finding("good", "No known patient is in two splits.")
 
@@ -109,14 +111,16 @@ def _texts(facts: DataFacts) -> Iterator[Finding]:
         if count == 0:
             continue
         if where == "empty":
-            yield Finding("mind", f"{count} texts are empty.")
+            yield Finding("mind", f"Empty texts: {count}.")
         elif where == "repeated":
-            yield Finding("mind", f"{count} texts repeat another of their split; train reads one.")
+            text = f"Texts that repeat another of their split: {count}. Training reads one of each."
+            yield Finding("mind", text)
         elif where == "train in val":
-            yield Finding("mind", f"{count} texts of train are in val too; they are left out.")
+            text = f"Texts of train that are in val too: {count}. Left out of training."
+            yield Finding("mind", text)
         else:
             one, _, other = where.partition(" in ")
-            yield Finding("mind", f"{count} texts of {one} are in {other} too.")
+            yield Finding("mind", f"Texts of {one} that are in {other} too: {count}.")
 
 
 def _balance(facts: DataFacts) -> Iterator[Finding]:

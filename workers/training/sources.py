@@ -86,7 +86,7 @@ def require_faultless(faults: Sequence[str], data: ImageData) -> None:
     if not faults or data.cleaning.bad_rows == "drop":
         return
     advice = 'mend them, or leave them out with data.cleaning.bad_rows = "drop"'
-    lines = [f"{len(faults)} rows cannot be used; {advice}", *faults[:_FAULTS_TOLD]]
+    lines = [f"rows that cannot be used: {len(faults)}; {advice}", *faults[:_FAULTS_TOLD]]
     if len(faults) > _FAULTS_TOLD:
         lines.append(f"and {len(faults) - _FAULTS_TOLD} more")
     raise ConfigurationError("\n".join(lines))

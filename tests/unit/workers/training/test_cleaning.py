@@ -53,7 +53,7 @@ def test_copies_are_kept_or_refused_where_the_policy_says_so() -> None:
     splits = {"train": some([0, 0]), "val": some([1])}
 
     assert kept(splits, exact="keep") == [0, 0]
-    with pytest.raises(ConfigurationError, match=r"1 images .* exact copies"):
+    with pytest.raises(ConfigurationError, match="exact copies of others: 1;"):
         clean(splits, Cleaning(exact="refuse"))
 
 
@@ -87,7 +87,7 @@ def test_a_patient_in_two_splits_is_refused_unless_dropped_or_kept() -> None:
         "test": some([6], "b"),
     }
 
-    with pytest.raises(ConfigurationError, match=r"3 images .* patients"):
+    with pytest.raises(ConfigurationError, match="in another split too: 3;"):
         clean(splits, Cleaning())
     assert kept(splits, patients="drop") == [3]
     assert kept(splits, patients="keep") == [0, 1, 2, 3]

@@ -118,8 +118,8 @@ def test_counts_copies_and_balance_are_told(tmp_path: Path) -> None:
     assert facts["copies"]["dropped"] == {"exact": 3}
     assert sum(facts["grey"]["present"]) == pytest.approx(1)
     minded = texts_of(facts, "mind")
-    assert "2 pictures of train are exact copies of pictures of val" in minded
-    assert "They are left out of training" in minded
+    assert "Pictures of train that are exact copies of pictures of val: 2." in minded
+    assert "Left out of training" in minded
     assert "There is no test split" in minded
     assert "which patient" in minded
     assert "In val fewer than 50 cases" in minded
@@ -148,8 +148,10 @@ def test_a_folder_tells_gaps_shared_patients_and_bad_rows_and_no_names(tmp_path:
     assert (ages["train"]["missing"], ages["val"]["missing"]) == (4, 2)
     assert ages["train"]["summary"].startswith("median 60")
     assert facts["copies"]["patients"] == {"train in val": 8}
-    assert "1 rows cannot be used" in texts_of(facts, "stop")
-    assert "8 images of the train split are of patients" in texts_of(facts, "stop")
+    assert "rows that cannot be used: 1" in texts_of(facts, "stop")
+    assert "images of the train split whose patients are in another split too: 8" in texts_of(
+        facts, "stop"
+    )
     text = page.read_text(encoding="utf-8")
     assert "labels.csv line 14: there is no such file" in text
     assert "smith" not in text
@@ -167,7 +169,7 @@ def test_splits_of_another_mix_and_a_single_class_are_told(tmp_path: Path) -> No
 def test_a_policy_that_refuses_is_told_before_training_does(tmp_path: Path) -> None:
     config = write_config(tmp_path, write_npz(tmp_path), 'cleaning = { exact = "refuse" }')
 
-    assert "3 images of the train split are exact copies" in texts_of(facts_of(config), "stop")
+    assert "exact copies of others: 3" in texts_of(facts_of(config), "stop")
 
 
 def test_texts_are_counted_and_never_shown(tmp_path: Path) -> None:

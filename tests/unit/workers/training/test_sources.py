@@ -149,7 +149,7 @@ def test_unusable_rows_stop_training_unless_they_are_to_be_dropped() -> None:
     data = ImageData(path=Path("here"))
     many = tuple(f"labels.csv line {number}: wrong" for number in range(2, 27))
 
-    with pytest.raises(ConfigurationError, match=r"25 rows(?s:.*)line 21(?s:.*)and 5 more"):
+    with pytest.raises(ConfigurationError, match=r"used: 25(?s:.*)line 21(?s:.*)and 5 more"):
         require_faultless(many, data)
     require_faultless((), data)
     require_faultless(many, data.model_copy(update={"cleaning": Cleaning(bad_rows="drop")}))
