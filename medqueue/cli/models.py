@@ -21,7 +21,7 @@ from medqueue.operate import registration, release
 from medqueue.results.agreement import agreement_with_reports
 from medqueue.settings import Settings, load_settings
 from medqueue.storage import packages, signatures
-from schemas.manifest import RegisteredModel
+from schemas.registration import RegisteredModel
 
 COMMANDS_GROUP = "medqueue.model_commands"
 _MONITORED = timedelta(days=366)

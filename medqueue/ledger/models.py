@@ -9,7 +9,8 @@ from medqueue.errors import NotFoundError, PackageError
 from medqueue.ledger import audit
 from medqueue.ledger.engine import insert_if_new
 from medqueue.ledger.tables import models
-from schemas.manifest import Manifest, RegisteredModel
+from schemas.manifest import Manifest
+from schemas.registration import RegisteredModel
 from schemas.result import ResultKind
 
 _MANIFEST_TEXT = cast(models.c.manifest, Text)

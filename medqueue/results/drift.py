@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 
 from medqueue.ledger import input_figures, models
 from medqueue.ledger.engine import Ledger
-from schemas.manifest import Histogram, Manifest
+from schemas.manifest import Manifest
 from schemas.result import ResultKind
+from schemas.validation import Histogram
 
 ALARM = 0.25
 """Population stability index from which on a shift is called large (Siddiqi 2006)."""

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from schemas.manifest import Calibration, Temperatures
+from schemas.manifest import Temperatures
+from schemas.validation import Calibration
 from workers.models.calibration import calibrated_probabilities, tempered
 from workers.training.reliability import error_by_chance, reliability
 

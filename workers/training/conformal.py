@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.manifest import Conformal
+from schemas.validation import Conformal
 from workers.training.calibration import halves
 
 COVERAGE = 0.9

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.manifest import Histogram, ImagePreparation, Reference
+from schemas.manifest import ImagePreparation
+from schemas.validation import Histogram, Reference
 from workers.preprocess.pixels import fit
 
 BINS = 10

@@ -173,8 +173,6 @@ def _decided(probabilities: NDArray[np.float32], manifest: Manifest) -> NDArray[
 def _convertible(manifest: Manifest) -> CheckSet:
     if manifest.engine is not Engine.TORCH or manifest.preparation is None:
         raise PackageError(f"{manifest.name}: only image models of torch are converted")
-    if manifest.table is not None:
-        raise PackageError(f"{manifest.name}: what is told more than pixels is not converted")
     if manifest.check is None:
         raise PackageError(f"{manifest.name}: has no check set to compare a converted model with")
     return manifest.check

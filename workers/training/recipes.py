@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from medqueue.errors import ConfigurationError
-from schemas.manifest import Calibration, Conformal, LabelledData, Reference, Temperatures
+from schemas.manifest import Temperatures
 from schemas.preparation import TablePreparation
+from schemas.validation import Calibration, Conformal, LabelledData, Reference
 from workers.models.calibration import calibrated_probabilities
 from workers.models.registry import Parameters, build
 from workers.models.tokenizer import Tokenizer, learn_vocabulary

@@ -9,8 +9,8 @@ from builders import NOW, an_image_model, register
 from medqueue.ledger import input_figures
 from medqueue.ledger.engine import Ledger
 from medqueue.results.drift import FEWEST, drift_now, drift_of, index_by_chance, stability_index
-from schemas.manifest import Histogram, Reference
 from schemas.result import InputFigures
+from schemas.validation import Histogram, Reference
 
 EVEN = Histogram(edges=tuple(np.arange(1, 10) / 10), shares=(0.1,) * 10)
 MODEL = an_image_model(drift=Reference(cases=500, intensity=EVEN, contrast=EVEN, score=EVEN))
