@@ -64,7 +64,8 @@ def take_in(worker: WorkerProcess, study: str, first_pixel: int) -> None:
         ).one()
     place = worker.settings.instances_dir / row.path
     place.parent.mkdir(parents=True, exist_ok=True)
-    picture = np.full((40, 40), first_pixel, dtype=np.uint16)
+    picture = np.arange(40 * 40, dtype=np.uint16).reshape(40, 40)
+    picture[0, 0] = first_pixel
     a_jpeg_ls_file(Path(worker.settings.data_dir), picture).rename(place)
 
 
