@@ -13,6 +13,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from medqueue.operate import phantoms
+
 
 def a_uid() -> str:
     """A UID that no other test has."""
@@ -61,6 +63,5 @@ def set_pixels(data: FileDataset, pixels: NDArray[np.uint8]) -> None:
 
 
 def a_picture(rows: int = 64, columns: int = 64) -> NDArray[np.uint8]:
-    """Grey values from 0 to 255, so that no window changes them."""
-    ramp = np.linspace(0, 255, rows * columns)
-    return ramp.reshape(rows, columns).astype(np.uint8)
+    """A phantom of a chest in 8 bits, which no window changes and no gate takes for foreign."""
+    return phantoms.chest(rows, columns, bits=8, opacity=0.3, seed=0).astype(np.uint8)

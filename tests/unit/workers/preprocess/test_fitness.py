@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from chest_images import a_picture, an_image
+from chest_images import an_image
 from medqueue.errors import UnfitInputError
 from schemas.manifest import ImagePreparation
 from workers.preprocess.fitness import refuse_unfit_pixels
 from workers.preprocess.pixels import prepare_image
 
 PREPARATION = ImagePreparation(size=(28, 28), mean=0.4, std=0.2)
+RAMP = np.linspace(0, 255, 28 * 28).reshape(1, 28, 28)
 
 
 def prepared(grey: NDArray[np.generic]) -> NDArray[np.float32]:
-    return ((grey.astype(np.float32) / 255 - 0.4) / 0.2)[np.newaxis]
+    return ((grey.astype(np.float32) / 255 - 0.4) / 0.2)[:, np.newaxis]
 
 
 @pytest.mark.parametrize(
@@ -62,14 +63,14 @@ def test_a_blank_image_is_refused_however_grey_and_noisy(grey: int) -> None:
 
 
 def test_an_image_that_is_mostly_white_is_refused() -> None:
-    burnt = np.minimum(a_picture(28, 28).astype(int) * 3, 255)[np.newaxis]
+    burnt = np.minimum(RAMP * 3, 255)
 
     with pytest.raises(UnfitInputError, match="saturated"):
         refuse_unfit_pixels(prepared(burnt), PREPARATION)
 
 
 def test_the_blank_one_of_several_images_is_named() -> None:
-    images = np.concatenate([prepared(a_picture(28, 28)[np.newaxis])] * 2)
+    images = np.concatenate([prepared(RAMP)] * 2)
     images[1] = 0
 
     with pytest.raises(UnfitInputError, match="image 2 of 2"):
@@ -78,7 +79,7 @@ def test_the_blank_one_of_several_images_is_named() -> None:
 
 def test_a_volume_may_be_empty_at_its_ends() -> None:
     volume = PREPARATION.model_copy(update={"takes": "volume", "window": (40, 400)})
-    slices = np.concatenate([prepared(a_picture(28, 28)[np.newaxis])] * 3)
+    slices = np.concatenate([prepared(RAMP)] * 3)
     slices[0] = slices[2] = -2
 
     refuse_unfit_pixels(slices, volume)
