@@ -42,12 +42,16 @@ def test_a_mirrored_image_gets_the_same_probability() -> None:
 
 def test_logits_are_divided_by_the_temperature() -> None:
     package = bundled()
-    below, above = package.manifest.temperatures
-    doubled = package.manifest.model_copy(
-        update={"temperature": below * 2, "temperature_above": above * 2}
-    )
-    warm = Session(package).predict(images(3)).astype(np.float64)
-    cool = Session(Package(package.folder, doubled, package.weights)).predict(images(3))
+
+    def predicted(temperature: float) -> NDArray[np.float64]:
+        # Far above its own, so that no probability is rounded to one.
+        changed = package.manifest.model_copy(
+            update={"temperature": temperature, "temperature_above": temperature}
+        )
+        session = Session(Package(package.folder, changed, package.weights))
+        return session.predict(images(3)).astype(np.float64)
+
+    warm, cool = predicted(4), predicted(8)
 
     logits = np.log(warm / (1 - warm))
 
