@@ -159,7 +159,7 @@ def test_only_a_result_that_a_model_came_to_can_be_replayed(
 
 def test_the_command_says_whether_it_is_equal(ledger: Ledger, of_image: Row[Any]) -> None:
     equal = CliRunner().invoke(command, [of_image.id, "--json"], catch_exceptions=False)
-    changed_by(ledger, of_image, -0.1)
+    changed_by(ledger, of_image, 0.1)
     different = CliRunner().invoke(command, [of_image.id], catch_exceptions=False)
 
     assert (equal.exit_code, json.loads(equal.output)["equal"]) == (0, True)
