@@ -1,4 +1,4 @@
-"""Networks made of other networks: an ensemble, and an image network beside a table."""
+"""Networks made of others: an ensemble, an image network beside a table, exclusive classes."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -63,3 +63,34 @@ class ImageTableFusion(nn.Module):
         images, table = inputs[:, :1], inputs[:, 1:].flatten(start_dim=2)[..., 0]
         both = torch.cat([self.image(images), self.table(table)], dim=1)
         return cast("Tensor", self.head(functional.relu(both)))
+
+
+class ExclusiveClasses(nn.Module):
+    """A network whose classes exclude each other, with logits that stand for each by itself.
+
+    Such a network is made for the softmax over its scores z. Since softmax(z)_k is the sigmoid of
+    z_k - log(sum of exp z_j over all j but k), these logits give the same probabilities by the
+    sigmoid, which is what all models here end with.
+
+    Args:
+        network: Maps a batch to scores (n, classes).
+        classes: At least two.
+        background: The class, counted from 0, that says that nothing is found and has no label;
+            None: each class has one.
+    """
+
+    def __init__(self, network: nn.Module, *, classes: int, background: int | None = None) -> None:
+        super().__init__()
+        if classes < 2:  # noqa: PLR2004 - one class excludes nothing
+            raise ValueError("exclusive classes are two at least")
+        if background is not None and not 0 <= background < classes:
+            raise ValueError(f"background is a class from 0 to {classes - 1}, not {background}")
+        self.network = network
+        self._labelled = [at for at in range(classes) if at != background]
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map a batch to logits (n, labels)."""
+        scores = self.network(inputs)
+        itself = torch.eye(scores.shape[1], dtype=torch.bool, device=scores.device)
+        others = scores.unsqueeze(1).masked_fill(itself, -torch.inf).logsumexp(dim=2)
+        return cast("Tensor", (scores - others)[:, self._labelled])

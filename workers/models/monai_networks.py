@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 _Plan = TypeVar("_Plan")
 
-_RESNETS = {
+RESNETS = {
     10: ("basic", (1, 1, 1, 1)),
     18: ("basic", (2, 2, 2, 2)),
     34: ("basic", (3, 4, 6, 3)),
     50: ("bottleneck", (3, 4, 6, 3)),
 }
 """Blocks and their number per stage (He et al. 2016, table 1; 10 as in Chen et al. 2019)."""
-_DENSENETS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32)}
+DENSENETS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32)}
 """Layers of each dense block (Huang et al. 2017, table 1)."""
 # Changing a tensor in place would take away what a saliency method has to look at.
 _ACTIVATION = ("relu", {"inplace": False})
@@ -30,6 +30,7 @@ def build_resnet(
     depth: int = 18,
     width: int = 64,
     small_images: bool = False,
+    stride: int = 2,
 ) -> nn.Module:
     """Build a residual network for (n, 1, rows, columns) or (n, 1, slices, rows, columns).
 
@@ -39,10 +40,11 @@ def build_resnet(
         depth: 10, 18, 34 or 50 layers.
         width: Channels of the first stage; each later stage doubles them.
         small_images: Begin with a 3x3 convolution and no pooling, for images of some 30 pixels.
+        stride: Of the first convolution otherwise; 1 is what MONAI itself begins with.
     """
     from monai.networks.nets.resnet import ResNet
 
-    block, blocks = _chosen(_RESNETS, depth)
+    block, blocks = _chosen(RESNETS, depth)
     return ResNet(
         block,
         list(blocks),
@@ -50,7 +52,7 @@ def build_resnet(
         spatial_dims=_spatial(dimensions),
         n_input_channels=1,
         conv1_t_size=3 if small_images else 7,
-        conv1_t_stride=1 if small_images else 2,
+        conv1_t_stride=1 if small_images else stride,
         no_max_pool=small_images,
         num_classes=labels,
         act=_ACTIVATION,
@@ -80,7 +82,7 @@ def build_densenet(
     """
     from monai.networks.nets.densenet import DenseNet
 
-    blocks = _chosen(_DENSENETS, depth)
+    blocks = _chosen(DENSENETS, depth)
     if not 1 <= stages <= len(blocks):
         raise ValueError(f"stages is 1 to {len(blocks)}, not {stages}")
     return DenseNet(

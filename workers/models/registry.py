@@ -12,7 +12,7 @@ from torch import nn
 
 from medqueue.errors import PackageError
 from workers.models.cnn import ResidualCnn
-from workers.models.compound import Ensemble, ImageTableFusion
+from workers.models.compound import Ensemble, ExclusiveClasses, ImageTableFusion
 from workers.models.monai_networks import VisionTransformer, build_densenet, build_resnet
 from workers.models.rnn import BiGru
 from workers.models.transformer import TextTransformer
@@ -50,6 +50,19 @@ def _build_fusion(
     return ImageTableFusion(network, features=features, columns=columns, labels=labels)
 
 
+def _build_exclusive(
+    labels: int,
+    *,
+    network: str,
+    background: int | None = None,
+    **parameters: float | str | bool,
+) -> nn.Module:
+    """Build a network of the architecture `network` for a class each label, and a background."""
+    classes = labels if background is None else labels + 1
+    scores = build(network, classes, parameters)
+    return ExclusiveClasses(scores, classes=classes, background=background)
+
+
 BUILDERS: Mapping[str, Builder] = {
     "residual-cnn": ResidualCnn,  # type: ignore[dict-item]
     "resnet": build_resnet,  # type: ignore[dict-item]
@@ -59,6 +72,7 @@ BUILDERS: Mapping[str, Builder] = {
     "text-transformer": TextTransformer,  # type: ignore[dict-item]
     "ensemble": _build_ensemble,  # type: ignore[dict-item]
     "image-table": _build_fusion,  # type: ignore[dict-item]
+    "exclusive-classes": _build_exclusive,  # type: ignore[dict-item]
 }
 
 

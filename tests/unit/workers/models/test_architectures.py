@@ -40,6 +40,7 @@ CASES: list[tuple[str, Parameters, tuple[Tensor, ...]]] = [
         {"image": "residual-cnn", "columns": 5, "width": 4, "blocks": 1, "mirror": False},
         WITH_TABLE,
     ),
+    ("exclusive-classes", {"network": "densenet", "width": 8, "growth": 4, "stages": 3}, IMAGES),
 ]
 
 
@@ -130,6 +131,7 @@ def test_the_table_changes_the_answer() -> None:
     [
         ("resnet", {"depth": 19}, "10, 18, 34, 50"),
         ("resnet", {"dimensions": 4}, "2 or 3"),
+        ("exclusive-classes", {"network": "resnet", "background": 9}, "background is a class"),
         ("densenet", {"stages": 5}, "1 to 4"),
         ("vision-transformer", {"size": 28, "patch": 5}, "patches of 5"),
         ("ensemble", {"member": "residual-cnn", "members": 0}, "at least one"),
