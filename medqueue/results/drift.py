@@ -21,6 +21,8 @@ FEWEST = 50
 """Inputs of a week that are judged at all."""
 _MOST_INPUTS = 20_000
 """Of the newest that are looked at, so that a busy year costs no more than that."""
+_MOST_NOW = 2_000
+"""Likewise of one look at the present, which monitoring takes every few seconds."""
 _NORMAL_999 = 3.0902
 """The 99.9 % quantile of the normal distribution."""
 FIGURES = ("intensity", "contrast", "score")
@@ -46,16 +48,29 @@ class Drift:
 
 
 def drift_of(
-    connection: Connection, manifest: Manifest, *, weeks: int, now: datetime
+    connection: Connection,
+    manifest: Manifest,
+    *,
+    weeks: int,
+    now: datetime,
+    most: int = _MOST_INPUTS,
 ) -> list[Drift]:
-    """Return the drift of each figure, week by week, the oldest first; none without a reference."""
+    """Return the drift of each figure, week by week, the oldest first; none without a reference.
+
+    Args:
+        connection: to the ledger.
+        manifest: of the model version.
+        weeks: of the past, this one among them.
+        now: the present time.
+        most: inputs to look at, the newest.
+    """
     reference = manifest.drift
     if reference is None:
         return []
     first = _monday(now) - timedelta(weeks=weeks - 1)
     start = datetime.combine(first, datetime.min.time(), tzinfo=now.tzinfo)
     rows = input_figures.since(
-        connection, manifest.name, manifest.version, start, limit=_MOST_INPUTS
+        connection, manifest.name, manifest.version, start, limit=most
     )
     values: defaultdict[tuple[date, str], list[float]] = defaultdict(list)
     for row in rows:
@@ -73,7 +88,7 @@ def drift_now(ledger: Ledger, *, now: datetime) -> list[tuple[Manifest, Drift]]:
         return [
             (manifest, one)
             for manifest in models.released(connection, ResultKind.IMAGE)
-            for one in drift_of(connection, manifest, weeks=1, now=now)
+            for one in drift_of(connection, manifest, weeks=1, now=now, most=_MOST_NOW)
         ]
 
 
