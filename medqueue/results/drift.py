@@ -69,9 +69,7 @@ def drift_of(
         return []
     first = _monday(now) - timedelta(weeks=weeks - 1)
     start = datetime.combine(first, datetime.min.time(), tzinfo=now.tzinfo)
-    rows = input_figures.since(
-        connection, manifest.name, manifest.version, start, limit=most
-    )
+    rows = input_figures.since(connection, manifest.name, manifest.version, start, limit=most)
     values: defaultdict[tuple[date, str], list[float]] = defaultdict(list)
     for row in rows:
         for figure in FIGURES:
