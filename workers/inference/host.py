@@ -20,6 +20,8 @@ class ModelHost(Generic[Model]):
     def get(self, manifest: Manifest) -> Model:
         """Return the model, loading it if this process has not yet."""
         key = (manifest.name, manifest.version)
+        if key in self._models:
+            return self._models[key]  # without the lock: another one may be loading for seconds
         with self._lock:
             if key not in self._models:
                 self._models[key] = self._load(manifest)
