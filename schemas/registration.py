@@ -17,3 +17,5 @@ class RegisteredModel(BaseModel):
     registered_at: datetime
     released_at: datetime | None
     """When it was last made the one that new inputs go to; None if never."""
+    shadow: bool = False
+    """Whether it runs beside the released one, unseen."""

@@ -11,6 +11,15 @@ class Stage(StrEnum):
     DIAGNOSE_IMAGE = "diagnose-image"
     DIAGNOSE_REPORT = "diagnose-report"
     CROSS_CHECK = "cross-check"
+    SHADOW_IMAGE = "shadow-image"
+    SHADOW_REPORT = "shadow-report"
+
+
+SHADOW_STAGES = (Stage.SHADOW_IMAGE, Stage.SHADOW_REPORT)
+"""What a version does beside the released one. Nobody waits for it: it comes after all other work,
+and counts in no state, balance or backlog of inputs."""
+SEEN_STAGES = tuple(stage for stage in Stage if stage not in SHADOW_STAGES)
+"""All others."""
 
 
 class Priority(IntEnum):
@@ -56,6 +65,8 @@ TASK_NAMES: dict[Stage, str] = {
     Stage.DIAGNOSE_IMAGE: "medqueue.diagnose_image",
     Stage.DIAGNOSE_REPORT: "medqueue.diagnose_report",
     Stage.CROSS_CHECK: "medqueue.cross_check",
+    Stage.SHADOW_IMAGE: "medqueue.shadow_image",
+    Stage.SHADOW_REPORT: "medqueue.shadow_report",
 }
 """Celery task names: constants, so that files may move while messages wait."""
 

@@ -63,6 +63,8 @@ class SeriesDiagnosis:
     def diagnose(self, claim: Claim, manifest: Manifest, model: ImageModel) -> Outcome | None:
         """Let the model look at the prepared images; None as for `prepare`.
 
+        A shadow prepares them itself: it has this one stage, and nobody waits for it.
+
         Raises:
             ForeignImageError: an image is too far from those that the model was trained on.
         """
@@ -71,7 +73,9 @@ class SeriesDiagnosis:
             return None
         left = self._left_for(claim)
         images = self._prepared(rows, manifest) if left is None else left
-        outcome = conclude(images, manifest, model)
+        outcome = conclude(
+            images, manifest, model, explained=claim.stage is not Stage.SHADOW_IMAGE
+        )
         uids = tuple(row.sop_instance_uid for row in rows)
         return outcome.model_copy(update={"sop_instance_uids": uids})
 

@@ -20,10 +20,15 @@ class Role(StrEnum):
 
 
 STAGES: dict[Role, tuple[Stage, ...]] = {
-    Role.CPU: (Stage.PREPARE_SERIES, Stage.DIAGNOSE_REPORT, Stage.CROSS_CHECK),
-    Role.GPU: (Stage.DIAGNOSE_IMAGE,),
+    Role.CPU: (
+        Stage.PREPARE_SERIES,
+        Stage.DIAGNOSE_REPORT,
+        Stage.CROSS_CHECK,
+        Stage.SHADOW_REPORT,
+    ),
+    Role.GPU: (Stage.DIAGNOSE_IMAGE, Stage.SHADOW_IMAGE),
 }
-"""Of the workers that diagnose."""
+"""Of the workers that diagnose. They take in this order, so shadows come last."""
 
 
 def queue_name(stage: Stage, priority: Priority) -> str:

@@ -207,7 +207,7 @@ def _table(found: list[RegisteredModel]) -> Table:
         table.add_row(
             manifest.name,
             manifest.version,
-            "yes" if model.released else "",
+            "yes" if model.released else "shadow" if model.shadow else "",
             manifest.kind,
             "cleared" if manifest.cleared_for_clinical_use else "not for clinical use",
             manifest.sha256[:12],

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from medqueue.errors import OutOfResourcesError
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.tables import work
-from schemas.work import WorkState
+from schemas.work import SEEN_STAGES, WorkState
 
 _REMEMBER_SECONDS = 1.0
 """How long one count serves: a door that takes 500 objects a second must not count 500 times."""
@@ -48,7 +48,11 @@ class Backlog:
 
     def _count(self) -> int:
         # Counts no further than the limit, whatever the backlog.
-        waiting = select(work.c.id).where(work.c.state == WorkState.PENDING).limit(self._limit)
+        waiting = (
+            select(work.c.id)
+            .where(work.c.state == WorkState.PENDING, work.c.stage.in_(SEEN_STAGES))
+            .limit(self._limit)
+        )
         try:
             with self._ledger.read() as connection:
                 return connection.execute(

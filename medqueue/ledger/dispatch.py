@@ -10,7 +10,7 @@ from medqueue.ledger.engine import Ledger
 from medqueue.ledger.silence import publish_again_after
 from medqueue.ledger.tables import work as work_table
 from schemas.result import Outcome, ResultError, ResultStatus
-from schemas.work import Priority, Stage, WorkState, WorkToPublish
+from schemas.work import SEEN_STAGES, SHADOW_STAGES, Priority, Stage, WorkState, WorkToPublish
 
 WORKER_LOST = ResultError(
     code="worker-lost",
@@ -20,7 +20,10 @@ WORKER_LOST = ResultError(
 
 
 def take_unpublished(ledger: Ledger, *, limit: int, now: datetime) -> list[WorkToPublish]:
-    """Mark due work that has no message in the broker as published, and return it, urgent first."""
+    """Mark due work that has no message in the broker as published, and return it, urgent first.
+
+    Shadows come last, however old: after the broker was wiped, they may be many.
+    """
     return _take(ledger, work_table.c.publications == 0, limit, now)
 
 
@@ -65,7 +68,7 @@ def hasten_oldest(ledger: Ledger, *, older_than_seconds: float, now: datetime) -
     """Make the oldest routine work urgent that has waited too long: one piece a stage at a time.
 
     Without it routine work would starve where urgent work never ends; with more than one at a
-    time, an old backlog would stand before urgent work.
+    time, an old backlog would stand before urgent work. Shadows may starve.
 
     Returns:
         How much work was hastened.
@@ -75,7 +78,7 @@ def hasten_oldest(ledger: Ledger, *, older_than_seconds: float, now: datetime) -
         _is_due(now), columns.created_at < now - timedelta(seconds=older_than_seconds)
     )
     hastened = 0
-    for stage in Stage:
+    for stage in SEEN_STAGES:
         of_stage = and_(waits_long, columns.stage == stage)
         oldest = (
             select(columns.id, columns.priority)
@@ -170,7 +173,7 @@ def _take(
     wanted = (
         select(columns.id, columns.stage, columns.priority, columns.publications)
         .where(_is_due(now), condition)
-        .order_by(columns.priority.desc(), columns.created_at)
+        .order_by(columns.stage.in_(SHADOW_STAGES), columns.priority.desc(), columns.created_at)
         .limit(limit)
     )
     with ledger.statement() as connection:

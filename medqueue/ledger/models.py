@@ -3,15 +3,16 @@
 from datetime import datetime
 from functools import lru_cache
 
-from sqlalchemy import Connection, Text, cast, select, update
+from sqlalchemy import Connection, Text, cast, delete, or_, select, update
 
-from medqueue.errors import NotFoundError, PackageError
+from medqueue.errors import NotFoundError, PackageError, TransitionError
 from medqueue.ledger import audit
 from medqueue.ledger.engine import insert_if_new
-from medqueue.ledger.tables import models
-from schemas.manifest import Manifest
+from medqueue.ledger.tables import models, work
+from schemas.manifest import Engine, Manifest
 from schemas.registration import RegisteredModel
 from schemas.result import ResultKind
+from schemas.work import SHADOW_STAGES, WorkState
 
 _MANIFEST_TEXT = cast(models.c.manifest, Text)
 
@@ -50,7 +51,7 @@ def register(connection: Connection, manifest: Manifest, *, now: datetime) -> No
 
 
 def release(connection: Connection, name: str, version: str, *, actor: str, now: datetime) -> None:
-    """Make one version of a model the one that new inputs go to.
+    """Make one version of a model the one that new inputs go to; it is no shadow any more.
 
     Raises:
         NotFoundError: this version is not registered.
@@ -64,7 +65,71 @@ def release(connection: Connection, name: str, version: str, *, actor: str, now:
     )
     if changed.rowcount == 0:
         raise NotFoundError(f"model {name} {version} is not registered; see: medqueue models list")
+    _take_from_the_shadow(connection, name, version)
     audit.record(connection, now=now, actor=actor, action="release", detail=f"{name} {version}")
+
+
+def let_shadow(
+    connection: Connection, name: str, version: str, *, actor: str, now: datetime
+) -> None:
+    """Let a version run on new inputs beside the released one, unseen; one of a name at a time.
+
+    Raises:
+        NotFoundError: this version is not registered, or no version of this name is released.
+        TransitionError: it is the released one, or a comparison, which reads results and no inputs.
+    """
+    manifest = find(connection, name, version)
+    if manifest.engine is Engine.COMPARISON:
+        raise TransitionError(f"{name} compares results; only what reads inputs can be a shadow")
+    this_name = models.c.name == name
+    released = connection.execute(
+        select(models.c.version).where(this_name, models.c.released).with_for_update()
+    ).scalar()
+    if released is None:
+        raise NotFoundError(f"no version of {name} is released that {version} could run beside")
+    if released == version:
+        raise TransitionError(f"{name} {version} is released; a shadow runs beside another version")
+    if _shadow_of(connection, name) == version:
+        return
+    end_shadow(connection, name, actor=actor, now=now)
+    connection.execute(
+        update(models).where(this_name, models.c.version == version).values(shadow=True)
+    )
+    audit.record(connection, now=now, actor=actor, action="shadow", detail=f"{name} {version}")
+
+
+def end_shadow(connection: Connection, name: str, *, actor: str, now: datetime) -> str | None:
+    """End the shadow of a name, if there is one, and return its version."""
+    version = _shadow_of(connection, name)
+    if version is not None:
+        _take_from_the_shadow(connection, name, version)
+        detail = f"{name} {version}"
+        audit.record(connection, now=now, actor=actor, action="end-shadow", detail=detail)
+    return version
+
+
+def _shadow_of(connection: Connection, name: str) -> str | None:
+    return connection.execute(
+        select(models.c.version).where(models.c.name == name, models.c.shadow)
+    ).scalar()
+
+
+def _take_from_the_shadow(connection: Connection, name: str, version: str) -> None:
+    """Let a version be no shadow, and drop what waits for it: nobody asks for that any more."""
+    ended = connection.execute(
+        update(models)
+        .where(models.c.name == name, models.c.version == version, models.c.shadow)
+        .values(shadow=False)
+    )
+    if ended.rowcount:
+        connection.execute(
+            delete(work).where(
+                work.c.stage.in_(SHADOW_STAGES),
+                work.c.model_name == name,
+                work.c.model_version == version,
+                work.c.state == WorkState.PENDING,
+            )
+        )
 
 
 def roll_back(connection: Connection, name: str, *, actor: str, now: datetime) -> str | None:
@@ -117,6 +182,7 @@ def all_versions(connection: Connection) -> list[RegisteredModel]:
             released=row.released,
             registered_at=row.registered_at,
             released_at=row.released_at,
+            shadow=row.shadow,
         )
         for row in rows
     ]
@@ -129,6 +195,21 @@ def released(connection: Connection, kind: ResultKind) -> list[Manifest]:
     ).scalars()
     manifests = [_parse(text) for text in rows]
     return [manifest for manifest in manifests if manifest.kind is kind]
+
+
+def wanted(connection: Connection, kind: ResultKind) -> tuple[list[Manifest], list[Manifest]]:
+    """Return the manifests of one kind that new inputs go to: the released ones, and shadows."""
+    rows = connection.execute(
+        select(_MANIFEST_TEXT.label("text"), models.c.shadow)
+        .where(or_(models.c.released, models.c.shadow))
+        .order_by(models.c.name)
+    ).all()
+    found = [(_parse(row.text), row.shadow) for row in rows]
+    of_kind = [(manifest, shadow) for manifest, shadow in found if manifest.kind is kind]
+    return (
+        [manifest for manifest, shadow in of_kind if not shadow],
+        [manifest for manifest, shadow in of_kind if shadow],
+    )
 
 
 def find(connection: Connection, name: str, version: str) -> Manifest:

@@ -1,4 +1,4 @@
-"""Planning: which released models an input goes to, as work, or why it goes to none."""
+"""Planning: which models an input goes to, as work, or why it goes to no released one."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ from schemas.identifiers import new_id
 from schemas.manifest import Engine, Manifest
 from schemas.result import ModelReference, Outcome, ResultError, ResultKind, ResultStatus
 from schemas.study import Disposition
-from schemas.work import Priority, Stage, WorkState
+from schemas.work import SHADOW_STAGES, Priority, Stage, WorkState
 
 ROUTER = "medqueue-router"
 """Stands as the model in a result that no model gave."""
@@ -63,7 +63,9 @@ def plan_studies(
         max_attempts: how often work on them may be tried.
         now: the present time.
     """
-    released = models.released(connection, ResultKind.IMAGE) if completed else []
+    if not completed:
+        return
+    released, shadows = models.wanted(connection, ResultKind.IMAGE)
     skipped = []
     for study_id, priority in completed.items():
         found = connection.execute(_SERIES, {"of_study": study_id})
@@ -74,14 +76,14 @@ def plan_studies(
                 series_id,
                 kept,
                 released,
+                shadows,
                 priority=priority,
                 max_attempts=max_attempts,
                 now=now,
             )
             if outcome is not None:
                 skipped.append((series_id, digest_of(row.sha256 for row in kept), outcome))
-    if completed:
-        bell.ring(connection)
+    bell.ring(connection)
     for series_id, digest, outcome in skipped:
         results.append(connection, ResultKind.IMAGE, series_id, digest, outcome, now=now)
 
@@ -97,6 +99,7 @@ def raise_work(connection: Connection, study_id: str, *, priority: int) -> None:
         .where(
             work.c.subject_id.in_(of_study),
             work.c.state.in_([WorkState.PENDING, WorkState.RUNNING]),
+            work.c.stage.not_in(SHADOW_STAGES),
         )
         .values(priority=priority, publications=0)
     )
@@ -108,32 +111,37 @@ def _plan_series(
     series_id: str,
     kept: Sequence[Row[Any]],
     released: Sequence[Manifest],
+    shadows: Sequence[Manifest],
     *,
-    priority: int,
+    priority: Priority,
     max_attempts: int,
     now: datetime,
 ) -> Outcome | None:
     """Create the work on one series; return the `skipped` outcome when no model takes it."""
     reasons = []
-    planned = False
-    for manifest in released:
+    planned = set()
+    wanted = [
+        *((Stage.PREPARE_SERIES, manifest, priority) for manifest in released),
+        *((Stage.SHADOW_IMAGE, manifest, Priority.ROUTINE) for manifest in shadows),
+    ]
+    for stage, manifest, urgency in wanted:
         fitting, refusal = fitting_instances(manifest, kept)
         if fitting:
             digest = digest_of(row.sha256 for row in fitting)
             row = work_row(
-                Stage.PREPARE_SERIES,
+                stage,
                 series_id,
                 digest,
                 manifest,
-                priority=priority,
+                priority=urgency,
                 max_attempts=max_attempts,
                 now=now,
             )
             connection.execute(insert_if_new(connection, work), row)
-            planned = True
-        elif refusal is not None:
+            planned.add(stage)
+        elif refusal is not None and stage is Stage.PREPARE_SERIES:
             reasons.append(_reason(manifest, refusal))
-    if planned:
+    if Stage.PREPARE_SERIES in planned:
         return None
     return Outcome(
         status=ResultStatus.SKIPPED,
@@ -151,11 +159,8 @@ def plan_reports(
     now: datetime,
 ) -> None:
     """Create the work on new report texts, and a `skipped` result where no model reads one."""
-    released = [
-        manifest
-        for manifest in models.released(connection, ResultKind.TEXT)
-        if manifest.engine is not Engine.COMPARISON
-    ]
+    all_released, shadows = models.wanted(connection, ResultKind.TEXT)
+    released = [m for m in all_released if m.engine is not Engine.COMPARISON]
     rows, skipped = [], []
     for report in new:
         refusals = [
@@ -163,17 +168,25 @@ def plan_reports(
             for manifest in released
         ]
         fitting = [manifest for manifest, refusal in refusals if refusal is None]
+        readers = [
+            *((Stage.DIAGNOSE_REPORT, manifest, report["priority"]) for manifest in fitting),
+            *(
+                (Stage.SHADOW_REPORT, shadow, Priority.ROUTINE)
+                for shadow in shadows
+                if text_refusal(shadow.accepts, language=report["language"]) is None
+            ),
+        ]
         rows += [
             work_row(
-                Stage.DIAGNOSE_REPORT,
+                stage,
                 report["id"],
                 report["sha256"],
                 manifest,
-                priority=report["priority"],
+                priority=priority,
                 max_attempts=max_attempts,
                 now=now,
             )
-            for manifest in fitting
+            for stage, manifest, priority in readers
         ]
         if not fitting:
             reasons = [_reason(manifest, why) for manifest, why in refusals if why is not None]

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -269,6 +270,22 @@ results = Table(
     sqlite_autoincrement=True,
 )
 
+# What shadows concluded: apart from `results`, so that no reader of those can meet it.
+shadow_results = Table(
+    "shadow_results",
+    metadata,
+    Column("subject_id", _Id, primary_key=True),
+    Column("input_digest", String(64), primary_key=True),
+    Column("model_name", String(64), primary_key=True),
+    Column("model_version", String(64), primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("status", String(16), nullable=False),
+    Column("findings", _Json, nullable=False),
+    Column("error", _Json),
+    Column("completed_at", Timestamp, nullable=False),
+    Index("ix_shadow_results_model", "model_name", "completed_at"),
+)
+
 # Pictures of where in an image a finding was seen. Its finding names one by its address.
 explanations = Table(
     "explanations",
@@ -321,6 +338,7 @@ models = Table(
     Column("sha256", String(64), nullable=False),
     Column("manifest", _Json, nullable=False),
     Column("released", Boolean, nullable=False),
+    Column("shadow", Boolean, nullable=False, server_default=false()),
     Column("registered_at", Timestamp, nullable=False),
     Column("released_at", Timestamp),
     Index(
@@ -329,6 +347,13 @@ models = Table(
         unique=True,
         sqlite_where=text("released = 1"),
         postgresql_where=text("released"),
+    ),
+    Index(
+        "uq_models_shadow_name",
+        "name",
+        unique=True,
+        sqlite_where=text("shadow = 1"),
+        postgresql_where=text("shadow"),
     ),
 )
 

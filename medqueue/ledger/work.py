@@ -12,12 +12,19 @@ from sqlalchemy import Connection, Row, bindparam, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from medqueue.errors import LeaseLostError
-from medqueue.ledger import bell, cross_checks, explanations, input_figures, results
+from medqueue.ledger import (
+    bell,
+    cross_checks,
+    explanations,
+    input_figures,
+    results,
+    shadow_results,
+)
 from medqueue.ledger import follow_up as next_stage
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.tables import work
 from schemas.result import Outcome, ResultKind
-from schemas.work import Claim, FollowUp, Stage, WorkState, WorkToPublish
+from schemas.work import SHADOW_STAGES, Claim, FollowUp, Stage, WorkState, WorkToPublish
 
 _FIRST_RETRY_SECONDS = 1.0
 """Doubled at every attempt: long enough for a restart, short enough for a person who waits."""
@@ -213,8 +220,11 @@ def append_result(
 ) -> None:
     """Append the result of a piece of work, and plan what it can be compared with.
 
-    The end of its transaction, since it holds the lock of the feed.
+    The end of its transaction, since it holds the lock of the feed. Of a shadow nothing is seen.
     """
+    if row.stage in SHADOW_STAGES:
+        shadow_results.append(connection, row, outcome, now=now)
+        return
     for picture in outcome.pictures:
         explanations.keep(connection, picture, now=now)
     if outcome.figures is not None:

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, selec
 from medqueue.ledger.engine import Ledger
 from medqueue.ledger.tables import instances, made_series, reports, results, series, studies, work
 from schemas.study import StudyState
-from schemas.work import WorkState
+from schemas.work import SHADOW_STAGES, WorkState
 
 _CHUNK = 1024 * 1024
 _PREFIX = 132
@@ -85,6 +85,7 @@ def _inputs(
     in_work = exists().where(
         work.c.subject_id == subject,
         work.c.state.in_([WorkState.PENDING, WorkState.RUNNING]),
+        work.c.stage.not_in(SHADOW_STAGES),  # what only a shadow will conclude on is lost
     )
     is_open: ColumnElement[bool] = in_work
     if studies_open:

@@ -1,4 +1,4 @@
-"""Releasing a model version and going back, each in one transaction that workers follow.
+"""Releasing a version, going back, and shadowing, each in one transaction that workers follow.
 
 Studies and texts are planned for the version that is released at that moment, so nothing needs a
 restart and nothing falls between two versions. The version is tried out before, on this machine: a
@@ -55,6 +55,23 @@ def roll_back(
                 f"another version of {name} was released at this moment; see: medqueue models list"
             )
     return version
+
+
+def shadow(
+    ledger: Ledger, settings: Settings, name: str, version: str, *, actor: str, now: datetime
+) -> None:
+    """Try a version out and let it run beside the released one, unseen, on new inputs.
+
+    Raises:
+        NotFoundError: this version is not registered, or no version of this name is released.
+        PackageError: it is not on this machine, or does not do what its maker says.
+        TransitionError: it is the released one, or reads no inputs.
+    """
+    with ledger.read() as connection:
+        manifest = models.find(connection, name, version)
+    registration.try_out(_folder_of(settings, manifest))
+    with ledger.write() as connection:
+        models.let_shadow(connection, name, version, actor=actor, now=now)
 
 
 def _folder_of(settings: Settings, manifest: Manifest) -> Path:

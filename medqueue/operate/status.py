@@ -19,7 +19,7 @@ from medqueue.operate.workers_alive import alive
 from medqueue.results.drift import drift_now
 from medqueue.results.overview import Overview, take_overview
 from medqueue.settings import Settings
-from schemas.work import Priority, Stage, WorkState
+from schemas.work import SHADOW_STAGES, Priority, Stage, WorkState
 
 STUCK_SECONDS = 60.0
 """What should happen within a second or two and has not for so long needs a person."""
@@ -127,7 +127,11 @@ def _overdue(ledger: Ledger, settings: Settings, now: datetime) -> _Overdue:
     limit = now - timedelta(seconds=STUCK_SECONDS)
     waiting = (
         select(work.c.stage, func.min(work.c.next_try_at))
-        .where(work.c.state == WorkState.PENDING, work.c.next_try_at < limit)
+        .where(
+            work.c.state == WorkState.PENDING,
+            work.c.next_try_at < limit,
+            work.c.stage.not_in(SHADOW_STAGES),  # they wait as long as others have work
+        )
         .group_by(work.c.stage)
     )
     # A long queue whose workers keep taking from it is busy, not stuck.

@@ -18,7 +18,7 @@ from medqueue.ledger.tables import instances, series, work
 from schemas.manifest import Manifest
 from schemas.result import Result, ResultStatus
 from schemas.study import Disposition, StudyState
-from schemas.work import WorkState
+from schemas.work import SHADOW_STAGES, WorkState
 
 _OPEN = frozenset({WorkState.PENDING, WorkState.RUNNING})
 
@@ -137,7 +137,7 @@ class _SeriesJudge:
         self._manifests: list[Manifest] = []
         found = connection.execute(
             select(work.c.model_name, work.c.model_version, work.c.state).where(
-                work.c.subject_id == series_id
+                work.c.subject_id == series_id, work.c.stage.not_in(SHADOW_STAGES)
             )
         ).all()
         for name, version in sorted({(name, version) for name, version, _ in found}):

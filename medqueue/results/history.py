@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, select
 
 from medqueue.ledger.tables import work
 from schemas.result import ResultError
-from schemas.work import Priority, Stage, WorkState
+from schemas.work import SHADOW_STAGES, Priority, Stage, WorkState
 
 
 class Progress(StrEnum):
@@ -59,10 +59,10 @@ class WorkRecord(BaseModel):
 def work_records(
     connection: Connection, subject_ids: Sequence[str]
 ) -> dict[str, tuple[WorkRecord, ...]]:
-    """Return the work on each of some series or reports, oldest first."""
+    """Return the work on each of some series or reports, oldest first; of shadows none."""
     rows = connection.execute(
         select(work)
-        .where(work.c.subject_id.in_(subject_ids))
+        .where(work.c.subject_id.in_(subject_ids), work.c.stage.not_in(SHADOW_STAGES))
         .order_by(work.c.created_at, work.c.id)
     ).all()
     return {

@@ -12,7 +12,7 @@ from medqueue.ledger.tables import audit_events, reports, results, studies, work
 from schemas.delivery import DeliveryState
 from schemas.result import ResultKind, ResultStatus
 from schemas.study import StudyState
-from schemas.work import Stage, WorkState
+from schemas.work import SHADOW_STAGES, Stage, WorkState
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,18 @@ class Overview:
     """For each stage, how long the longest-waiting due work has waited."""
 
     def work_in(self, state: WorkState) -> int:
-        """Return how many pieces of work of all stages are in one state."""
-        return sum(count for (_, found), count in self.work.items() if found is state)
+        """Return how many pieces of work are in one state, those of shadows apart."""
+        return sum(
+            count
+            for (stage, found), count in self.work.items()
+            if found is state and stage not in SHADOW_STAGES
+        )
+
+    def longest_wait(self) -> float:
+        """Return for how many seconds the longest-waiting due work has waited, shadows apart."""
+        return max(
+            seconds for stage, seconds in self.waiting_seconds.items() if stage not in SHADOW_STAGES
+        )
 
     def results_with(self, status: ResultStatus) -> int:
         """Return how many results of both kinds have one status."""

@@ -17,7 +17,7 @@ from medqueue.results.feed import results_of_reports
 from medqueue.results.history import Progress, WorkRecord, progress_of, work_records
 from schemas.report import ReportStatus
 from schemas.result import Result
-from schemas.work import Priority
+from schemas.work import SHADOW_STAGES, Priority
 
 # Not the text: who lists or polls reports should not carry it about.
 _COLUMNS = [
@@ -152,7 +152,7 @@ def _find(connection: Connection, report_id: str) -> Row[Any]:
 def _summarise(connection: Connection, rows: Sequence[Row[Any]]) -> list[ReportSummary]:
     states = connection.execute(
         select(work.c.subject_id, work.c.state)
-        .where(work.c.subject_id.in_([row.id for row in rows]))
+        .where(work.c.subject_id.in_([row.id for row in rows]), work.c.stage.not_in(SHADOW_STAGES))
         .distinct()
     ).all()
     return [

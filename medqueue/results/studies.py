@@ -21,7 +21,7 @@ from schemas.identifiers import is_uid
 from schemas.report import ReportStatus
 from schemas.result import Result, ResultKind
 from schemas.study import Disposition, StudyState
-from schemas.work import Priority
+from schemas.work import SHADOW_STAGES, Priority
 
 
 class _Value(BaseModel):
@@ -178,7 +178,7 @@ def _summarise(connection: Connection, rows: Sequence[Row[Any]]) -> list[StudySu
     states = connection.execute(
         select(series.c.study_id, work.c.state)
         .join(work, work.c.subject_id == series.c.id)
-        .where(series.c.study_id.in_(ids))
+        .where(series.c.study_id.in_(ids), work.c.stage.not_in(SHADOW_STAGES))
         .distinct()
     ).all()
     return [

@@ -41,7 +41,7 @@ def pages_router(ledger: Ledger, clock: Clock) -> APIRouter:
         return render(
             "work_list.html",
             overview=overview,
-            waiting=timedelta(seconds=max(overview.waiting_seconds.values())),
+            waiting=timedelta(seconds=overview.longest_wait()),
             studies=[
                 (row, newest_of_each_model(_images(on_studies[row.study_instance_uid])))
                 for row in studies

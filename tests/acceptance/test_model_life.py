@@ -11,8 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from chest_images import a_uid, an_image
+from medqueue.storage.packages import read_manifest
 from squares import CONFIG, write_squares
+from waiting import wait_until
 from whole_system import System, run, running_up
+from workers.models.package import BUNDLED_FOLDER
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
@@ -105,3 +108,33 @@ def test_an_image_of_another_kind_gets_no_score(system: System, tmp_path: Path) 
     foreign = result_of(system, tmp_path, stripes)
     assert foreign["status"] == "skipped"
     assert foreign["findings"] == []
+
+
+def test_a_shadow_sees_what_the_released_version_sees_and_nobody_sees_the_shadow(
+    system: System, tmp_path: Path
+) -> None:
+    newer = Path(shutil.copytree(BUNDLED_FOLDER / "chest-rules-en", tmp_path / "newer"))
+    manifest = newer / "manifest.toml"
+    version = read_manifest(newer).version
+    text = manifest.read_text()
+    manifest.write_text(text.replace(f'\nversion = "{version}"', '\nversion = "9.0.0"'))
+    ran(system, "models", "add", str(newer))
+    ran(system, "models", "shadow", "chest-rules-en", "9.0.0")
+
+    for _ in range(3):
+        system.post_report("No pneumothorax. Small left effusion.", language="en")
+
+    def compared() -> list[Any]:
+        ended = run(system, "models", "compare", "chest-rules-en", "--json")
+        return list(json.loads(ended.stdout)[0]["beside"]) if ended.returncode == 0 else []
+
+    wait_until(lambda: [one["inputs"] for one in compared()] == [3], SECONDS, what="the shadow")
+    (beside,) = compared()
+    assert beside["version"] == version
+    assert all(label["agreed"] == label["stated"] == 3 for label in beside["labels"])
+    assert {one["model"]["version"] for one in system.feed()} == {version}
+    assert ran(system, "audit")
+    ran(system, "models", "shadow", "chest-rules-en", "--off")
+    system.wait_until_all_is_done()
+    (again,) = compared()
+    assert again["inputs"] == 3

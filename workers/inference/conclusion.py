@@ -12,10 +12,13 @@ from workers.inference.overlay import draw_overlay
 from workers.inference.reading import ImageModel, Reading
 
 
-def conclude(images: NDArray[np.float32], manifest: Manifest, model: ImageModel) -> Outcome:
+def conclude(
+    images: NDArray[np.float32], manifest: Manifest, model: ImageModel, *, explained: bool = True
+) -> Outcome:
     """Let the model read images (n, 1, rows, columns), and judge what it says.
 
     A finding's probability is the highest over the images: what one view shows is there.
+    `explained` is false where nobody will look at the pictures.
 
     Raises:
         ForeignImageError: an image is too far from those that the model was trained on; then no
@@ -27,7 +30,7 @@ def conclude(images: NDArray[np.float32], manifest: Manifest, model: ImageModel)
     findings, pictures = [], []
     for at, (label, image) in enumerate(zip(manifest.labels, best, strict=True)):
         finding = label.judge(float(reading.probabilities[image, at]))
-        picture = _explain(finding, at, images[image], manifest, model)
+        picture = _explain(finding, at, images[image], manifest, model) if explained else None
         if picture is not None:
             finding = finding.model_copy(update={"explanation": picture.address})
             pictures.append(picture)

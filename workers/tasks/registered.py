@@ -37,6 +37,18 @@ def diagnose_image(work_id: str) -> None:
         process.series.forget(ended)
 
 
+@shared_task(name=TASK_NAMES[Stage.SHADOW_IMAGE], throws=(WorkFailed,))
+def shadow_image(work_id: str) -> None:
+    """Let one model, which is not released, diagnose one series unseen."""
+    diagnose_image(work_id)
+
+
+@shared_task(name=TASK_NAMES[Stage.SHADOW_REPORT], throws=(WorkFailed,))
+def shadow_report(work_id: str) -> None:
+    """Let one model, which is not released, read one report text unseen."""
+    diagnose_report_text(work_id)
+
+
 @shared_task(name=TASK_NAMES[Stage.DIAGNOSE_REPORT], throws=(WorkFailed,))
 def diagnose_report_text(work_id: str) -> None:
     """Let one model read one report text."""

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from medqueue.cli.db import db
 from medqueue.cli.models import models
-from medqueue.errors import PackageError
+from medqueue.errors import NotFoundError, PackageError
 from medqueue.storage.packages import read_manifest
 
 BUNDLED = Path(__file__).parents[3] / "workers" / "models" / "bundled"
@@ -135,3 +135,19 @@ def test_a_model_is_shown_with_its_intended_use() -> None:
     shown = run("show", "cxr-pneumonia").output
     assert "not for clinical use" in shown
     assert "CC BY 4.0" in shown
+
+
+def test_a_shadow_is_listed_and_can_be_ended(newer: Path) -> None:
+    run("add", str(newer))
+    assert "runs as a shadow" in run("shadow", "cxr-pneumonia", "9.9.9").output
+    found = json.loads(run("list", "--json").output)
+    assert [m["manifest"]["version"] for m in found if m["shadow"]] == ["9.9.9"]
+    assert "│ shadow" in run("list").output
+    assert released()["cxr-pneumonia"] == CHEST
+    with pytest.raises(NotFoundError, match="has concluded anything as a shadow"):
+        run("compare", "cxr-pneumonia")
+
+    assert "9.9.9 is no shadow" in run("shadow", "cxr-pneumonia", "--off").output
+    with pytest.raises(NotFoundError, match="runs as a shadow"):
+        run("shadow", "cxr-pneumonia", "--off")
+    assert run("shadow", "cxr-pneumonia").exit_code == 2

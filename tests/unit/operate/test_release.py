@@ -77,3 +77,30 @@ def test_a_version_that_nobody_registered_is_not_promoted(
 ) -> None:
     with pytest.raises(NotFoundError):
         release.promote(ledger, settings, NAME, "9.9.9", actor="me", now=NOW)
+
+
+def shadows(ledger: Ledger) -> list[str]:
+    with ledger.read() as connection:
+        return [m.manifest.version for m in models.all_versions(connection) if m.shadow]
+
+
+def test_a_version_runs_as_a_shadow_until_it_is_promoted(
+    ledger: Ledger, settings: Settings
+) -> None:
+    before = released(ledger)
+
+    release.shadow(ledger, settings, NAME, "9.0.0", actor="me", now=after(1))
+    assert (released(ledger), shadows(ledger)) == (before, ["9.0.0"])
+
+    release.promote(ledger, settings, NAME, "9.0.0", actor="me", now=after(2))
+    assert (released(ledger), shadows(ledger)) == ("9.0.0", [])
+
+
+def test_a_version_that_was_damaged_on_disk_is_no_shadow(
+    ledger: Ledger, settings: Settings
+) -> None:
+    (settings.models_dir / NAME / "9.0.0" / "lexicon.yaml").write_text("findings: []")
+
+    with pytest.raises(PackageError, match="SHA-256"):
+        release.shadow(ledger, settings, NAME, "9.0.0", actor="me", now=after(1))
+    assert shadows(ledger) == []

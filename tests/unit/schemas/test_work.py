@@ -29,6 +29,8 @@ def test_names_on_the_wire_stay_because_messages_wait_through_an_upgrade() -> No
         Stage.DIAGNOSE_IMAGE: "medqueue.diagnose_image",
         Stage.DIAGNOSE_REPORT: "medqueue.diagnose_report",
         Stage.CROSS_CHECK: "medqueue.cross_check",
+        Stage.SHADOW_IMAGE: "medqueue.shadow_image",
+        Stage.SHADOW_REPORT: "medqueue.shadow_report",
     }
 
 

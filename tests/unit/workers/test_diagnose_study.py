@@ -13,7 +13,7 @@ from builders import a_header, after, an_image_model, complete, only, register, 
 from builders import claim as claim_work
 from chest_images import a_picture, an_image
 from medqueue.errors import InstanceLostError, UndecodableError, UnsupportedInputError
-from medqueue.ledger import intake, work
+from medqueue.ledger import intake, models, work
 from medqueue.ledger.engine import Ledger
 from medqueue.storage.artifacts import ArtifactStore
 from medqueue.storage.instances import InstanceStore
@@ -239,3 +239,24 @@ def test_an_image_that_has_left_the_store_is_named_and_may_come_back(site: Site)
 
     away.rename(stored)
     assert site.series.prepare(held, MODEL) is not None
+
+
+def test_a_shadow_prepares_its_images_itself_and_explains_nothing(site: Site) -> None:
+    shadow = MODEL.model_copy(update={"version": "2.0.0"})
+    register(site.ledger, shadow)
+    with site.ledger.write() as connection:
+        models.let_shadow(connection, "chest", "2.0.0", actor="anna", now=after(0))
+    uid = site.receive(1)
+    held = site.claim(Stage.SHADOW_IMAGE)
+
+    class Explains(Predictor):
+        def explain(self, image: Array, label: int) -> None:
+            del image, label
+            pytest.fail("nobody looks at the pictures of a shadow")
+
+    outcome = site.series.diagnose(held, shadow, Explains((0.9, 0.9)))
+
+    assert outcome is not None
+    assert outcome.sop_instance_uids == (uid,)
+    assert [finding.presence for finding in outcome.findings] == [Presence.PRESENT] * 2
+    assert [finding.explanation for finding in outcome.findings] == [None, None]

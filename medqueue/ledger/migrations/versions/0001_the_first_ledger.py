@@ -84,12 +84,14 @@ def upgrade() -> None:
     sa.Column('sha256', sa.String(length=64), nullable=False),
     sa.Column('manifest', JSON_COLUMN, nullable=False),
     sa.Column('released', sa.Boolean(), nullable=False),
+    sa.Column('shadow', sa.Boolean(), server_default=sa.false(), nullable=False),
     sa.Column('registered_at', Timestamp(), nullable=False),
     sa.Column('released_at', Timestamp(), nullable=True),
     sa.PrimaryKeyConstraint('name', 'version', name=op.f('pk_models'))
     )
     with op.batch_alter_table('models', schema=None) as batch_op:
         batch_op.create_index('uq_models_released_name', ['name'], unique=True, sqlite_where=sa.text('released = 1'), postgresql_where=sa.text('released'))
+        batch_op.create_index('uq_models_shadow_name', ['name'], unique=True, sqlite_where=sa.text('shadow = 1'), postgresql_where=sa.text('shadow'))
 
     op.create_table('reports',
     sa.Column('id', sa.String(length=32), nullable=False),
@@ -182,6 +184,21 @@ def upgrade() -> None:
         batch_op.create_index('ix_results_patient_id', ['patient_id', 'seq'], unique=False)
         batch_op.create_index('ix_results_report_id', ['report_id', 'seq'], unique=False)
         batch_op.create_index(batch_op.f('ix_results_study_instance_uid'), ['study_instance_uid'], unique=False)
+
+    op.create_table('shadow_results',
+    sa.Column('subject_id', sa.String(length=32), nullable=False),
+    sa.Column('input_digest', sa.String(length=64), nullable=False),
+    sa.Column('model_name', sa.String(length=64), nullable=False),
+    sa.Column('model_version', sa.String(length=64), nullable=False),
+    sa.Column('round', sa.Integer(), nullable=False),
+    sa.Column('status', sa.String(length=16), nullable=False),
+    sa.Column('findings', JSON_COLUMN, nullable=False),
+    sa.Column('error', JSON_COLUMN, nullable=True),
+    sa.Column('completed_at', Timestamp(), nullable=False),
+    sa.PrimaryKeyConstraint('subject_id', 'input_digest', 'model_name', 'model_version', 'round', name=op.f('pk_shadow_results'))
+    )
+    with op.batch_alter_table('shadow_results', schema=None) as batch_op:
+        batch_op.create_index('ix_shadow_results_model', ['model_name', 'completed_at'], unique=False)
 
     op.create_table('explanations',
     sa.Column('id', sa.String(length=32), nullable=False),
@@ -408,6 +425,10 @@ def downgrade() -> None:
 
     op.drop_table('input_figures')
     op.drop_table('explanations')
+    with op.batch_alter_table('shadow_results', schema=None) as batch_op:
+        batch_op.drop_index('ix_shadow_results_model')
+
+    op.drop_table('shadow_results')
     op.drop_table('documents')
     with op.batch_alter_table('orders', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_orders_study_instance_uid'))
@@ -423,6 +444,7 @@ def downgrade() -> None:
 
     op.drop_table('reports')
     with op.batch_alter_table('models', schema=None) as batch_op:
+        batch_op.drop_index('uq_models_shadow_name', sqlite_where=sa.text('shadow = 1'), postgresql_where=sa.text('shadow'))
         batch_op.drop_index('uq_models_released_name', sqlite_where=sa.text('released = 1'), postgresql_where=sa.text('released'))
 
     op.drop_table('models')

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from builders import (
     ATTEMPTS,
@@ -26,7 +26,7 @@ from builders import (
 )
 from medqueue.ledger import models
 from medqueue.ledger.engine import Ledger
-from medqueue.ledger.tables import work
+from medqueue.ledger.tables import shadow_results, work
 from medqueue.ledger.work import finish as finish_work
 from medqueue.storage.packages import read_manifest
 from schemas.finding import Code, Finding, Presence
@@ -160,3 +160,21 @@ def test_a_process_opens_its_ledger_once_and_a_fork_of_it_anew() -> None:
     second = process.worker_process()
     first.ledger.close()
     assert second is not first
+
+
+def test_a_shadow_reads_a_text_and_nobody_sees_what_it_says(ledger: Ledger) -> None:
+    (rules,) = [m for m in map(read_manifest, bundled_packages()) if m.name == "chest-rules-en"]
+    older = rules.model_copy(update={"version": "0.0.1"})
+    register(ledger, older, rules)
+    with ledger.write() as connection:
+        models.let_shadow(connection, rules.name, rules.version, actor="anna", now=NOW)
+    submit(ledger, "No pneumothorax.", language="en")
+    due = only(work_rows(ledger, stage=Stage.SHADOW_REPORT)).id
+
+    registered.shadow_report(due)
+
+    assert result_rows(ledger) == []
+    with ledger.read() as connection:
+        (kept,) = connection.execute(select(shadow_results)).all()
+    assert (kept.model_version, kept.status) == (rules.version, ResultStatus.FINAL)
+    assert [finding["label"] for finding in kept.findings] == ["pneumothorax"]
