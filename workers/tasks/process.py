@@ -3,22 +3,19 @@
 import functools
 import os
 import platform
+import threading
 from dataclasses import dataclass
 
 from celery import Celery, current_app
-from celery.signals import celeryd_after_setup, worker_process_init
+from celery.signals import celeryd_after_setup, worker_process_init, worker_shutting_down
 from celery.worker import WorkController
 
 from medqueue.broker.routing import Role, queues_of
-from medqueue.errors import PackageError
-from medqueue.ledger import models
 from medqueue.ledger.engine import Ledger, open_ledger
-from medqueue.logs import get_logger
 from medqueue.settings import Settings, load_settings
 from medqueue.storage.artifacts import ArtifactStore
 from medqueue.storage.instances import InstanceStore
 from schemas.manifest import Engine, Manifest
-from schemas.result import ResultKind
 from workers.diagnose_report import Labeler
 from workers.diagnose_study import SeriesDiagnosis
 from workers.inference.host import ModelHost
@@ -28,8 +25,7 @@ from workers.models.lexicon import parse_lexicon
 from workers.models.rules import RuleLabeler
 from workers.models.shelf import take_package
 from workers.preprocess.isolated import IsolatedPreparation, Nursery
-
-_logger = get_logger(__name__)
+from workers.tasks.warming import Warming
 
 _NURSERY = Nursery()
 """Of decoders; the processes of a pool share the one of their parent."""
@@ -98,15 +94,12 @@ def _warm_up(instance: WorkController, **_: object) -> None:
         _NURSERY.start()
         return
     process = worker_process()
-    with process.ledger.read() as connection:
-        released = models.released(connection, ResultKind.IMAGE)
-    for manifest in released:
-        try:
-            process.networks.get(manifest)
-            _logger.info("model-loaded", model=manifest.name, version=manifest.version)
-        except PackageError as error:
-            # The others must serve; work for this one says the same in its failure.
-            _logger.error("model-not-loaded", detail=error.detail)  # noqa: TRY400 - see above
+    warming = Warming(process.ledger, process.networks)
+    warming.load()
+    stop = threading.Event()
+    worker_shutting_down.connect(lambda **_: stop.set(), weak=False)
+    # A daemon: a model that is being loaded does not keep the process from its end.
+    threading.Thread(target=warming.follow, args=(stop,), name="warming", daemon=True).start()
 
 
 @worker_process_init.connect

@@ -1,5 +1,7 @@
 """A real `medqueue worker`: urgent work first, and nothing in hand is lost when it is stopped."""
 
+import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ import pytest
 
 from builders import submit, work_rows
 from medqueue.ledger.engine import Ledger
-from medqueue.operate import registration
+from medqueue.operate import registration, release
 from medqueue.operate.roles import console_script
 from medqueue.operate.system import child_environment
 from medqueue.settings import Settings
@@ -24,11 +26,11 @@ pytestmark = pytest.mark.integration
 
 
 @contextmanager
-def worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A cpu worker of one process, and so of one thing at a time."""
+def worker(settings: Settings, log: Path, role: str = "cpu") -> Iterator[subprocess.Popen[bytes]]:
+    """A worker; one of cpu has one process, and so does one thing at a time."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [str(console_script()), "worker", "--role", "cpu"],
+            [str(console_script()), "worker", "--role", role],
             env=child_environment(settings),
             stdout=output,
             stderr=output,
@@ -65,3 +67,25 @@ def test_urgent_work_overtakes_all_routine_work_that_waits(
     # Every message was acknowledged: none would be given out again.
     with own_broker.connect() as client:
         assert client.hlen("unacked") == 0
+
+
+def test_a_promoted_version_is_loaded_before_its_first_study_comes(
+    sqlite_ledger: Ledger, sqlite_url: str, own_broker: Broker, tmp_path: Path
+) -> None:
+    chest = next(f for f in registration.installed_packages() if f.name == "cxr-pneumonia")
+    registration.register(sqlite_ledger, [chest], now=datetime.now(UTC))
+    settings = own_broker.settings.model_copy(update={"database_url": sqlite_url})
+    newer = tmp_path / "newer"
+    shutil.copytree(chest, newer)
+    text = (newer / "manifest.toml").read_text()
+    (newer / "manifest.toml").write_text(re.sub('\nversion = ".*"', '\nversion = "9.9.9"', text))
+    log = tmp_path / "worker.log"
+
+    with worker(settings, log, "gpu"):
+        wait_until(lambda: "model-loaded" in log.read_text(), 40)
+        registration.add(sqlite_ledger, settings, newer, now=datetime.now(UTC))
+        assert "9.9.9" not in log.read_text()
+        release.promote(
+            sqlite_ledger, settings, "cxr-pneumonia", "9.9.9", actor="test", now=datetime.now(UTC)
+        )
+        wait_until(lambda: "9.9.9" in log.read_text(), 20)
