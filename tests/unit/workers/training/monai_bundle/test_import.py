@@ -253,6 +253,15 @@ def test_yaml_safetensors_and_a_named_number_do_as_well(bench: Workbench, images
     assert torch.allclose(bench.served(images), torch.sigmoid(said_by(network, images)), atol=1e-6)
 
 
+def test_weights_beside_an_optimiser_are_found(bench: Workbench, images: Tensor) -> None:
+    network = bench.pack()
+    checkpoint = {"model": network.state_dict(), "optimizer": {"lr": 0.1}, "epoch": 3}
+    torch.save(checkpoint, bench.folder / "models" / "model.pt")
+    bench.bring_in()
+
+    assert torch.allclose(bench.served(images), torch.sigmoid(said_by(network, images)), atol=1e-6)
+
+
 def test_onnx_is_served_as_it_is(bench: Workbench, images: Tensor) -> None:
     network = bench.pack(weights=False)
     bench.definition["_target_"] = "SEResNet50"
