@@ -73,9 +73,7 @@ class SeriesDiagnosis:
             return None
         left = self._left_for(claim)
         images = self._prepared(rows, manifest) if left is None else left
-        outcome = conclude(
-            images, manifest, model, explained=claim.stage is not Stage.SHADOW_IMAGE
-        )
+        outcome = conclude(images, manifest, model, explained=claim.stage is not Stage.SHADOW_IMAGE)
         uids = tuple(row.sop_instance_uid for row in rows)
         return outcome.model_copy(update={"sop_instance_uids": uids})
 

@@ -119,6 +119,23 @@ def test_what_only_the_shadow_takes_is_skipped_for_every_reader(ledger: Ledger) 
     assert "2.0.0" not in skipped.error["detail"]
 
 
+def test_a_series_that_no_released_version_takes_is_skipped_without_a_word_of_the_shadow(
+    ledger: Ledger,
+) -> None:
+    wider = an_image_model(version="2.0.0", accepts={"modalities": ("CR", "DX", "CT")})
+    register(ledger, an_image_model(), wider)
+    let_shadow(ledger)
+    receive(ledger, a_header(series=1, modality="CT"))
+    receive(ledger, a_header(series=2, modality="MR"))
+
+    complete(ledger)
+
+    assert only(work_rows(ledger)).stage == Stage.SHADOW_IMAGE
+    skipped = result_rows(ledger)
+    assert [row.status for row in skipped] == ["skipped", "skipped"]
+    assert not any("2.0.0" in row.error["detail"] for row in skipped)
+
+
 def test_what_a_shadow_concludes_is_kept_apart(texts: Ledger) -> None:
     due = a_shadowed_report(texts)
 
@@ -182,6 +199,18 @@ def test_a_study_shows_neither_the_work_of_a_shadow_nor_its_end(images: Ledger) 
     assert find_study(images, "1.2.3") == before
     (summary,), _ = list_studies(images, limit=10)
     assert summary.progress is Progress.WAITING
+
+
+def test_a_study_is_done_or_has_failed_though_its_shadow_waits(images: Ledger) -> None:
+    receive(images)
+    complete(images)
+
+    fail(images, claim(images, only(work_rows(images, stage=Stage.PREPARE_SERIES)).id))
+
+    (summary,), _ = list_studies(images, limit=10)
+    assert summary.progress is Progress.FAILED
+    balance = find_study(images, "1.2.3").balance
+    assert (balance.failed, balance.waiting) == (1, 0)
 
 
 def test_an_input_that_only_a_shadow_still_works_on_is_lost(texts: Ledger, tmp_path: Path) -> None:

@@ -4,8 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from builders import QUIET, a_due_report, after, claim, receive, submit, work_rows
+from builders import (
+    QUIET,
+    a_due_report,
+    a_text_model,
+    after,
+    claim,
+    finish,
+    only,
+    receive,
+    register,
+    submit,
+    work_rows,
+)
 from medqueue.broker.app import create_app
+from medqueue.ledger import models
 from medqueue.ledger.engine import Ledger
 from medqueue.operate import data_folder, ports, status
 from medqueue.operate.status import Status, take_status
@@ -117,3 +130,16 @@ def test_closed_doors_count_only_while_the_system_runs_here(
     with data_folder.held(settings):
         found = look(sqlite_ledger, settings, at=0)
     assert len(found.stuck) == len(ports.PORT_SETTINGS)
+
+
+def test_a_shadow_that_waits_long_is_not_stuck(ledger: Ledger, settings: Settings) -> None:
+    register(ledger, a_text_model(), a_text_model(version="2.0.0"))
+    with ledger.write() as connection:
+        models.let_shadow(connection, "report", "2.0.0", actor="anna", now=after(0))
+    submit(ledger)
+    finish(ledger, claim(ledger, only(work_rows(ledger, stage=Stage.DIAGNOSE_REPORT)).id))
+
+    found = look(ledger, settings, at=1000)
+
+    assert found.stuck == ()
+    assert (Stage.SHADOW_REPORT, 1) in {(row.stage, row.count) for row in found.work}

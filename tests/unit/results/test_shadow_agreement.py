@@ -4,13 +4,29 @@ from typing import Any
 
 import pytest
 
-from builders import a_text_model, after, an_outcome, claim, only, register, submit, work_rows
-from medqueue.ledger import models, work
+from builders import (
+    ATTEMPTS,
+    a_header,
+    a_text_model,
+    after,
+    an_image_model,
+    an_outcome,
+    claim,
+    complete,
+    finish,
+    only,
+    receive,
+    register,
+    study_row,
+    submit,
+    work_rows,
+)
+from medqueue.ledger import models, planning, work
 from medqueue.ledger.engine import Ledger
 from medqueue.results.shadow_agreement import Shadow, compare_shadows
 from schemas.finding import Finding, Presence
 from schemas.result import ResultError, ResultStatus
-from schemas.work import Stage
+from schemas.work import Priority, Stage
 
 
 @pytest.fixture
@@ -100,3 +116,27 @@ def test_what_a_shadow_did_can_be_read_after_its_promotion(site: Ledger) -> None
         models.release(connection, "report", "2.0.0", actor="anna", now=after(20))
     assert only(only(compare(site)).beside).inputs == 1
     assert compare(site, "another") == []
+
+
+def test_only_the_same_content_is_compared_and_no_version_with_itself(ledger: Ledger) -> None:
+    register(ledger, an_image_model(), an_image_model(version="2.0.0"))
+    with ledger.write() as connection:
+        models.let_shadow(connection, "chest", "2.0.0", actor="anna", now=after(0))
+    receive(ledger)
+    complete(ledger)
+    finish(ledger, claim(ledger, only(work_rows(ledger, stage=Stage.SHADOW_IMAGE)).id))
+    again = {study_row(ledger).id: Priority.ROUTINE}
+    with ledger.write() as connection:
+        models.release(connection, "chest", "2.0.0", actor="anna", now=after(12))
+        planning.plan_studies(connection, again, max_attempts=ATTEMPTS, now=after(13))
+    of_itself = only(work_rows(ledger, stage=Stage.PREPARE_SERIES, model_version="2.0.0"))
+    finish(ledger, claim(ledger, of_itself.id, at=14), at=15)
+    assert only(compare(ledger, "chest")).beside == ()
+
+    with ledger.write() as connection:
+        models.release(connection, "chest", "1.0.0", actor="anna", now=after(16))
+    receive(ledger, a_header(instance=2), at=17)
+    complete(ledger, at=40)
+    grown = work_rows(ledger, stage=Stage.PREPARE_SERIES, model_version="1.0.0")[-1]
+    finish(ledger, claim(ledger, grown.id, at=41), at=42)
+    assert only(compare(ledger, "chest")).beside == ()
