@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
@@ -136,14 +137,15 @@ def test_a_repeat_is_the_same_object_and_an_amendment_names_what_it_replaces(
 
 
 def test_the_capture_shows_the_image_with_a_legend_below(tmp_path: Path) -> None:
-    _, capture = made([an_image(tmp_path)])
+    ramp = np.linspace(0, 255, 64 * 64).reshape(64, 64).astype(np.uint8)
+    _, capture = made([an_image(tmp_path, pixels=ramp)])
 
     assert capture.SOPClassUID == SecondaryCaptureImageStorage
     assert (capture.PhotometricInterpretation, capture.BurnedInAnnotation) == ("RGB", "NO")
     pixels = capture.pixel_array
     assert pixels.shape[:2] > (512, 511)
     image, legend = pixels[:512], pixels[512:]
-    assert image[-1, -1].tolist() == [255, 255, 255], "the ramp of the picture ends white"
+    assert image[-1, -1].tolist() == [255, 255, 255], "the ramp ends white"
     assert (legend == (255, 214, 10)).all(axis=2).any(), "the warning is yellow"
 
 
