@@ -46,7 +46,7 @@ def test_mutated_files_are_read_or_refused(tmp_path: Path) -> None:
     assert report.outcomes["worker: undecodable"] > 50
     assert set(report.outcomes) <= {
         "door: identity", "door: not-dicom", "door: read",
-        "worker: read", "worker: undecodable", "worker: unsupported-input",
+        "worker: read", "worker: undecodable", "worker: unfit-input", "worker: unsupported-input",
     }  # fmt: skip
 
 
