@@ -20,6 +20,7 @@ from medqueue.ledger.bell import Ear, PipeEar, PostgresEar, ring_pipe, take_ring
 
 _BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another on SQLite. Shorter, and a slow disk makes work fail."""
+_SWITCH_PAUSE_SECONDS = 0.01
 _HIDE_PARAMETERS = True
 """The text of an SQL error would list them: patient ids, report texts. PostgreSQL may still quote a
 row in its own words, so logs have the type of such an error only."""
@@ -158,7 +159,7 @@ def _open_sqlite(url: str, database: str | None) -> Engine:
         # The driver's own transaction handling would commit behind our back.
         connection.isolation_level = None
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
+        _use_write_ahead_log(cursor)
         # FULL, not NORMAL: what a door has accepted must survive a power cut.
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
@@ -176,6 +177,20 @@ def _open_sqlite(url: str, database: str | None) -> Engine:
             connection.exec_driver_sql("BEGIN DEFERRED")
 
     return engine
+
+
+def _use_write_ahead_log(cursor: sqlite3.Cursor) -> None:
+    """Switch a new database over; SQLite does not wait for a process that does so as well."""
+    give_up_at = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() >= give_up_at:
+                raise
+            time.sleep(_SWITCH_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _wait_for_disk(connection: Connection, *, lasting: bool) -> None:

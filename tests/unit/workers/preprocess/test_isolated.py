@@ -218,6 +218,7 @@ def test_a_killed_nursery_is_replaced(tmp_path: Path) -> None:
     prepare = IsolatedPreparation(nursery)
     prepare([an_image(tmp_path)], PREPARATION)
     before = nursery.pid
+    wait_until(lambda: len(decoders(nursery)) == 1)  # those of other tests end by themselves
     (decoder,) = decoders(nursery)
     os.kill(before, signal.SIGKILL)
     decoder.kill()
@@ -233,6 +234,7 @@ def test_a_killed_nursery_is_replaced(tmp_path: Path) -> None:
 def test_no_decoder_outlives_the_process_that_used_it(nursery: Nursery, tmp_path: Path) -> None:
     prepare = IsolatedPreparation(nursery)
     prepare([an_image(tmp_path)], PREPARATION)
+    wait_until(lambda: len(decoders(nursery)) == 1)  # those of other tests end by themselves
     (decoder,) = decoders(nursery)
 
     prepare.close()
@@ -245,6 +247,7 @@ def test_a_decoder_leaves_no_core_dump_and_has_its_limit(
     nursery: Nursery, prepare: IsolatedPreparation, tmp_path: Path
 ) -> None:
     prepare([an_image(tmp_path)], PREPARATION)
+    wait_until(lambda: len(decoders(nursery)) == 1)  # those of other tests end by themselves
     (decoder,) = decoders(nursery)
 
     assert decoder.rlimit(psutil.RLIMIT_CORE) == (0, 0)
